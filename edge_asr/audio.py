@@ -1,0 +1,120 @@
+"""Sound in memory and in files: the one inner form, PCM at the border, the one door to soundfile.
+
+Files are read in blocks, so that memory stays bounded however long (or however well compressed) a
+file is, and what libsndfile lets through (NaN, infinities, values beyond full scale) stops here.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from edge_asr.errors import AudioFileError
+from edge_asr.records import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Waveform = np.ndarray[tuple[int], np.dtype[np.float32]]
+"""float32, shape ``(n_samples,)``, 16 kHz mono, [-1, 1)."""
+Frames = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+"""float32, shape ``(n_frames, n_channels)``, at a device's or file's own rate."""
+
+PCM16_SCALE = 32768
+"""Full scale of 16-bit PCM, in both directions. Here and nowhere else."""
+_MAX_RATE = 768_000
+_MAX_CHANNELS = 64
+"""What a header may claim before it is taken for a damaged one."""
+
+
+def waveform_from_pcm16(pcm: bytes) -> Waveform:
+    """Return the waveform of little-endian 16-bit mono PCM; an odd last byte is dropped."""
+    whole = len(pcm) - len(pcm) % 2
+    return np.frombuffer(pcm[:whole], dtype="<i2").astype(np.float32) / PCM16_SCALE
+
+
+def pcm16_from_waveform(waveform: Waveform) -> bytes:
+    """Return little-endian 16-bit PCM; what lies beyond full scale is clipped."""
+    scaled = np.round(waveform * PCM16_SCALE)
+    return np.clip(scaled, -PCM16_SCALE, PCM16_SCALE - 1).astype("<i2").tobytes()
+
+
+def sanitized(frames: Frames) -> Frames:
+    """Return ``frames`` with NaN as silence and everything else within [-1, 1]."""
+    if np.isfinite(frames).all() and np.abs(frames).max(initial=0.0) <= 1.0:
+        return frames
+    return np.clip(np.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFile:
+    """An open sound file."""
+
+    sample_rate: int
+    """Hertz."""
+    n_channels: int
+    blocks: Iterator[Frames]
+    """Its sound, sanitized, in blocks of about the requested length."""
+
+
+@contextmanager
+def open_sound_file(path: Path, block_s: float) -> Iterator[SoundFile]:
+    """Open any file that libsndfile reads (WAV, FLAC, Ogg, MP3, ...), at its own rate and channels.
+
+    A truncated file yields what it still holds.
+
+    Raises:
+        AudioFileError: the file is missing, empty, a directory, or no sound that can be read.
+    """
+    _check_readable(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            if not (0 < file.samplerate <= _MAX_RATE and 0 < file.channels <= _MAX_CHANNELS):
+                raise AudioFileError(
+                    f"{path}: its header claims {file.samplerate} Hz and {file.channels} channels; "
+                    "the file is damaged",
+                )
+            block_frames = max(1, int(block_s * file.samplerate))
+            yield SoundFile(file.samplerate, file.channels, _blocks(file, block_frames))
+    except soundfile.LibsndfileError as error:
+        raise AudioFileError(f"{path}: not a sound file that can be read ({error})") from error
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise AudioFileError(f"{path}: is a directory; name the sound files in it")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise AudioFileError(f"{path}: the file is empty")
+    except FileNotFoundError as error:
+        raise AudioFileError(f"{path}: no such file") from error
+    except OSError as error:
+        raise AudioFileError(f"{path}: {error.strerror}") from error
+
+
+def _blocks(file: soundfile.SoundFile, block_frames: int) -> Iterator[Frames]:
+    while len(frames := file.read(block_frames, dtype="float32", always_2d=True)):
+        yield sanitized(frames)
+
+
+def write_flac(path: Path, waveform: Waveform) -> None:
+    """Write ``waveform`` as 16 kHz mono 16-bit FLAC. Durability is the caller's business."""
+    pcm = np.frombuffer(pcm16_from_waveform(waveform), dtype="<i2")
+    soundfile.write(path, pcm, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+
+
+def read_flac(path: Path) -> Waveform:
+    """Return the waveform that :func:`write_flac` stored.
+
+    Raises:
+        AudioFileError: the file is missing or damaged.
+    """
+    with open_sound_file(path, block_s=60.0) as file:
+        blocks = [frames[:, 0] for frames in file.blocks]
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)

@@ -1,0 +1,193 @@
+"""What flows through the appliance: AudioChunk -> Utterance -> Transcript, and Gap.
+
+Every record is frozen: a stage makes new records and never edits one. Units live in the names
+(``duration_s``, ``start_utc_ns``). Inside, sound has one form: 16 kHz mono float32 in [-1, 1),
+shape ``(n_samples,)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_asr.audio import Waveform
+
+SAMPLE_RATE = 16_000
+"""Hertz. The one sample rate inside the appliance."""
+
+
+class ClockQuality(StrEnum):
+    """How far the wall clock can be trusted."""
+
+    SYNCHRONISED = "synchronised"
+    """Disciplined by a time server or a receiver."""
+    RTC = "rtc"
+    """Set from a battery-backed clock, not disciplined since."""
+    UNSYNCHRONISED = "unsynchronised"
+    """Neither: the date may be wrong by years."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment, by every clock there is."""
+
+    utc_ns: int
+    """Wall clock, nanoseconds since 1970-01-01 UTC. It may jump."""
+    monotonic_ns: int
+    """``CLOCK_MONOTONIC``, nanoseconds. Only comparable within one boot."""
+    boot_id: str
+    """The kernel's id of this boot."""
+    clock_quality: ClockQuality
+
+    def shifted(self, offset_ns: int) -> Instant:
+        """Return the moment ``offset_ns`` later (earlier when negative)."""
+        return Instant(
+            self.utc_ns + offset_ns,
+            self.monotonic_ns + offset_ns,
+            self.boot_id,
+            self.clock_quality,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """What a source delivers: contiguous sound, in the one inner form."""
+
+    waveform: Waveform
+    """float32, shape ``(n_samples,)``, 16 kHz mono, [-1, 1)."""
+    start: Instant
+    """When the first sample was captured."""
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of sound in this chunk."""
+        return len(self.waveform) / SAMPLE_RATE
+
+
+class GapKind(StrEnum):
+    """Why a stretch of time has no sound."""
+
+    OVERFLOW = "overflow"
+    """The driver dropped sound because nobody read it in time."""
+    NO_DEVICE = "no_device"
+    """The microphone was absent, or gave no frames."""
+    MUTED = "muted"
+    NOT_RUNNING = "not_running"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of time without sound, and why. Loss is a stored fact, never just a log line."""
+
+    kind: GapKind
+    start: Instant
+    duration_s: float
+    detail: str = ""
+
+
+class SourceState(StrEnum):
+    """What a source is doing."""
+
+    HEARING = "hearing"
+    NO_DEVICE = "no_device"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """A source's word about itself: at every change, and each second while it has no sound."""
+
+    state: SourceState
+    detail: str
+
+
+class EndReason(StrEnum):
+    """Why an utterance ended."""
+
+    PAUSE = "pause"
+    """The speaker paused for ``min_silence_duration_ms``."""
+    LONGEST = "longest"
+    """It reached ``max_speech_duration_s`` and was cut at its best pause."""
+    END_OF_SOURCE = "end_of_source"
+    """The file ended, or listening was stopped."""
+    INTERRUPTED = "interrupted"
+    """The microphone was lost, or sound was dropped, while it was being spoken."""
+    RECOVERED = "recovered"
+    """The process or the power died; it was recovered from the open file at the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Speech between silences, closed and stored."""
+
+    utterance_id: int
+    """Row id in the store."""
+    uid: str
+    """Name that stays unique across stores and sorts by time: ``20261124T093015123-1f3a9c``."""
+    source: str
+    start: Instant
+    n_samples: int
+    end_reason: EndReason
+    audio_path: str
+    """The FLAC file, relative to the state directory."""
+    audio_sha256: str
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of sound."""
+        return self.n_samples / SAMPLE_RATE
+
+
+class Task(StrEnum):
+    """What to do with speech."""
+
+    TRANSCRIBE = "transcribe"
+    TRANSLATE = "translate"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a recognizer. A recognizer that cannot do it says so; it never ignores it."""
+
+    task: Task = Task.TRANSCRIBE
+    language: str | None = None
+    """Spoken language (ISO 639-1), or None to detect it."""
+    allowed_languages: tuple[str, ...] = ()
+    """Languages that detection may answer; empty: all that the bundle knows."""
+    target_language: str | None = None
+    """For translation; None: English."""
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What a recognizer makes of one waveform."""
+
+    text: str
+    language: str
+    """ISO 639-1: as requested, or as detected."""
+    language_probability: float | None
+    """Of the detected language among the allowed ones; None when it was requested."""
+    task: Task
+    decode_s: float
+    """Wall-clock seconds the recognizer took."""
+    avg_logprob: float | None
+    """Mean natural log-probability of the decoded tokens; None where a family cannot say."""
+    flags: tuple[str, ...] = ()
+    """Reasons to doubt the text, e.g. ``repetition``. Doubt is marked, nothing is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One version of an utterance's text. Versions are added, never overwritten."""
+
+    utterance_id: int
+    version: int
+    """1 is the first; each later pass adds one."""
+    recognition: Recognition
+    bundle: str
+    """Name of the bundle that made it."""
+    bundle_sha256: str
+    """SHA-256 of that bundle's manifest: the model's identity."""
+    created_utc_ns: int

@@ -1,0 +1,95 @@
+"""ONNX Runtime sessions: threads, spinning, memory. The one door to onnxruntime.
+
+The runtime's defaults are made for servers: its worker threads spin while they wait, which takes
+half a core from a machine that only listens. Here sessions never spin between calls, and the number
+of threads is always stated.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime
+
+from edge_asr.errors import BundleError, EdgeAsrError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from edge_asr.bundle import Bundle
+
+MINIMUM_VERSION = (1, 27)
+"""Older wheels lack the ARM kernels on aarch64 (1.23) and read model data from outside the model's
+folder (until 1.24.1)."""
+Tensor = onnxruntime.OrtValue
+"""A tensor in the runtime's own memory; :func:`tensor` makes one, ``.numpy()`` copies it out."""
+
+
+def check_version() -> None:
+    """Check the runtime's version.
+
+    Raises:
+        EdgeAsrError: it is too old.
+    """
+    found = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
+    if found < MINIMUM_VERSION:
+        raise EdgeAsrError(
+            f"onnxruntime {onnxruntime.__version__} is too old; install 1.27 or newer",
+        )
+
+
+def default_threads() -> int:
+    """Return how many threads recognition may use: all cores but one, which the microphone keeps.
+
+    With two cores or fewer, all of them: there recognition would otherwise be too slow to matter.
+    """
+    cores = len(os.sched_getaffinity(0))
+    return cores - 1 if cores > 2 else cores  # noqa: PLR2004
+
+
+def tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    """Return ``array`` as a tensor, without a copy where it is contiguous."""
+    return Tensor.ortvalue_from_numpy(np.ascontiguousarray(array))
+
+
+class Session:
+    """One graph of a bundle, ready to run."""
+
+    def __init__(self, path: Path, *, n_threads: int) -> None:
+        check_version()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3  # errors; warnings are about graph fusions
+        # Workers may spin within a call, where work follows at once, but never between calls.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path),
+                sess_options=options,
+                providers=["CPUExecutionProvider"],
+            )
+        except Exception as error:  # onnxruntime raises its own and RuntimeError alike
+            raise BundleError(f"{path}: onnxruntime cannot load it ({error})") from error
+        self.input_names = [node.name for node in self._session.get_inputs()]
+        self.output_names = [node.name for node in self._session.get_outputs()]
+
+    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
+        """Run the graph and return the named outputs. Tensors go in and out without a copy."""
+        values = self._session.run_with_ort_values(list(outputs), dict(inputs))
+        return dict(zip(outputs, values, strict=True))
+
+
+def open_session(bundle: Bundle, file_name: str, *, n_threads: int) -> Session:
+    """Open one graph of a verified bundle.
+
+    Raises:
+        BundleError: the bundle has no such graph, or the runtime refuses it.
+    """
+    return Session(bundle.path(file_name), n_threads=n_threads)
