@@ -148,7 +148,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a recognizer. A recognizer that cannot do it says so; it never ignores it."""
+    """What is asked of a recognizer, which does it or says that it cannot."""
 
     task: Task = Task.TRANSCRIBE
     language: str | None = None
@@ -166,7 +166,7 @@ class Recognition:
 
     text: str
     language: str
-    """ISO 639-1: as requested, or as detected."""
+    """The spoken language (ISO 639-1): as requested, or as detected."""
     language_probability: float | None
     """Of the detected language among the allowed ones; None when it was requested."""
     task: Task

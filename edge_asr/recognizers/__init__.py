@@ -1,0 +1,48 @@
+"""Recognizers: a waveform in, a recognition out. One file per model family.
+
+:func:`open_recognizer` is the only place that knows all families.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from edge_asr.errors import BundleError
+
+if TYPE_CHECKING:
+    from edge_asr.audio import Waveform
+    from edge_asr.bundle import Bundle
+    from edge_asr.records import Recognition, Request
+
+
+class Recognizer(Protocol):
+    """Turns speech into text."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle it runs."""
+
+    def transcribe(self, waveform: Waveform, request: Request) -> Recognition:
+        """Recognize one utterance.
+
+        Args:
+            waveform: float32, shape ``(n_samples,)``, 16 kHz mono; at most 30 s.
+            request: what to do with it.
+
+        Raises:
+            RequestError: the bundle cannot do what is asked.
+        """
+
+
+def open_recognizer(bundle: Bundle, *, n_threads: int) -> Recognizer:
+    """Load the recognizer of a verified bundle's family.
+
+    Raises:
+        BundleError: no recognizer runs this family, or its graphs cannot be loaded.
+    """
+    family = bundle.manifest.family
+    if family == "whisper":
+        from edge_asr.recognizers.whisper import WhisperRecognizer  # noqa: PLC0415 (see families)
+
+        return WhisperRecognizer(bundle, n_threads=n_threads)
+    raise BundleError(f"bundle {bundle.name} is of the family {family}, which does not transcribe")

@@ -1,0 +1,123 @@
+"""Greedy search over a decoder, and the guards that keep it from running away.
+
+An encoder-decoder model can fall into a loop and repeat a phrase until its context is full. The
+guards are the usual ones: an immediate repeat, and Whisper's compression ratio (Radford et al.,
+2022, section 4.5).
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
+"""float32, shape ``(vocab_size,)``."""
+
+MAX_COMPRESSION_RATIO = 2.4
+"""Whisper's threshold: text that zlib shrinks further than this repeats itself."""
+_LOOP_REPEATS = 4
+_LOOP_MIN_TOKENS = 12
+_LOOP_MAX_PERIOD = 24
+"""A loop: the last tokens are one phrase of at most 24 tokens, at least 4 times and 12 tokens."""
+
+
+class Decoder(Protocol):
+    """A decoder with its cache: what it was fed so far is its state."""
+
+    def feed(self, token_ids: Sequence[int]) -> Logits:
+        """Feed tokens; return the logits of what follows, which the caller may alter."""
+
+
+class LogitFilter(Protocol):
+    """A rule about which tokens may come next."""
+
+    def __call__(self, logits: Logits, n_decoded: int) -> None:
+        """Alter ``logits`` in place, given how many tokens were decoded so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What greedy search found."""
+
+    token_ids: tuple[int, ...]
+    """Without the prompt and the end token."""
+    avg_logprob: float
+    """Mean natural log-probability of the tokens, the end token included."""
+    flags: tuple[str, ...]
+    """``token_limit`` when the end token did not come in time, ``repetition`` for a loop."""
+
+
+def greedy(
+    decoder: Decoder,
+    logits: Logits,
+    *,
+    end_token: int,
+    max_tokens: int,
+    logit_filter: LogitFilter,
+) -> Decoded:
+    """Decode greedily until the end token.
+
+    Args:
+        decoder: has been fed the prompt.
+        logits: what it answered.
+        end_token: ends the text.
+        max_tokens: give up after so many.
+        logit_filter: applied to the logits of every step.
+    """
+    token_ids: list[int] = []
+    logprobs: list[float] = []
+    flags: tuple[str, ...] = ()
+    while True:
+        logit_filter(logits, len(token_ids))
+        token = int(logits.argmax())
+        logprobs.append(float(logits[token]) - _log_sum_exp(logits))
+        if token == end_token:
+            break
+        token_ids.append(token)
+        if period := loop_period(token_ids):
+            # One round of the phrase is kept: it was probably said once.
+            flags = ("repetition",)
+            token_ids = _without_loop(token_ids, period)
+            break
+        if len(token_ids) >= max_tokens:
+            flags = ("token_limit",)
+            break
+        logits = decoder.feed([token])
+    return Decoded(tuple(token_ids), float(np.mean(logprobs)), flags)
+
+
+def loop_period(token_ids: Sequence[int]) -> int:
+    """Return the length of the phrase that the tokens end by repeating, or 0."""
+    for period in range(1, _LOOP_MAX_PERIOD + 1):
+        n_looped = max(_LOOP_REPEATS * period, _LOOP_MIN_TOKENS)
+        if n_looped > len(token_ids):
+            continue
+        tail = token_ids[-n_looped:]
+        if tail[period:] == tail[:-period]:
+            return period
+    return 0
+
+
+def _without_loop(token_ids: list[int], period: int) -> list[int]:
+    """Return the tokens up to the end of the first round of the loop they end in."""
+    end = len(token_ids)
+    while end > period and token_ids[end - 1] == token_ids[end - 1 - period]:
+        end -= 1
+    return token_ids[:end]
+
+
+def compression_ratio(text: str) -> float:
+    """Return how far zlib shrinks ``text``; repetitive text shrinks most."""
+    raw = text.encode("utf-8")
+    return len(raw) / len(zlib.compress(raw)) if raw else 0.0
+
+
+def _log_sum_exp(logits: Logits) -> float:
+    peak = logits.max()
+    return float(peak + np.log(np.exp(logits - peak).sum()))
