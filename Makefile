@@ -1,0 +1,119 @@
+# make alone prints this help; every target sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+PYTHON  ?= python3
+VENV    ?= .venv
+BIN     := $(VENV)/bin
+BUNDLES := bundles
+DESTDIR ?=
+
+# System packages: what each is for.
+#   portaudio19-dev gcc python3-dev   PyAudio has no Linux wheel; pip compiles it
+#   libsndfile1 libportaudio2         what soundfile and PyAudio load
+#   asterisk-core-sounds-*, espeak-ng the project's own speech sample
+APT_RUN  := gcc libsndfile1 portaudio19-dev asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav \
+            asterisk-core-sounds-fr-wav espeak-ng
+# For the tests: a virtual microphone, a network namespace, the units' checker.
+APT_TEST := alsa-utils libasound2-plugins pulseaudio pulseaudio-utils procps systemd util-linux
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages"; \
+  $(SUDO) apt-get update -qq; \
+  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
+
+.PHONY: help run test check lint bundle demo smoke install uninstall clean setup setup-test setup-export
+
+help: ## print this help
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: setup $(BUNDLES)/.made ## set up, export the default model, listen and write down what is said
+	$(BIN)/edge-asr run --without-microphone build/sample/demo.flac
+
+demo: setup $(BUNDLES)/.made ## the same, with the sample clip as a simulated microphone
+	$(BIN)/edge-asr run --wav build/sample/demo.flac
+
+test: setup-test $(BUNDLES)/.made ## set up and run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint test smoke ## all that is checked before a change is accepted: lint, types, tests, smoke
+
+lint: setup-test ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bundle: $(BUNDLES)/.made ## export the model bundles (whisper-base, whisper-tiny.en, silero-vad)
+
+$(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml export/*.py)
+	$(BIN)/python -m export sample
+	for recipe in silero-vad whisper-base whisper-tiny.en; do
+	  $(BIN)/python -m export $$recipe --out $(BUNDLES)
+	done
+	touch $@
+
+smoke: setup $(BUNDLES)/.made dist ## install the wheel alone in a clean environment and transcribe the sample
+	rm -rf build/smoke
+	$(PYTHON) -m venv build/smoke
+	build/smoke/bin/pip install --quiet dist/*.whl
+	cd build/smoke
+	for module in torch transformers optimum onnx huggingface_hub export; do
+	  if bin/python -c "import $$module" 2>/dev/null; then
+	    echo "smoke: $$module can be imported on the device" >&2; exit 1
+	  fi
+	done
+	bin/edge-asr --version
+	EDGE_ASR_BUNDLES=$(CURDIR)/$(BUNDLES) bin/edge-asr transcribe $(CURDIR)/build/sample/demo.flac \
+	  | tee demo.txt
+	grep --quiet --ignore-case "press" demo.txt
+	echo "smoke: the wheel alone transcribes; nothing of the workstation is on board"
+
+.PHONY: dist
+dist: setup
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+install: dist ## (root) install as a service: own environment, units, udev rule, example config
+	bash systemd/install.sh dist/*.whl
+
+uninstall: ## (root) remove the service; recordings and configuration stay
+	bash systemd/uninstall.sh
+
+clean: ## remove what was built here; recordings are elsewhere and stay
+	rm -rf $(VENV) build dist $(BUNDLES) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set-up ---------------------------------------------------------------------------------------
+
+setup: $(VENV)/.run
+setup-test: $(VENV)/.test
+setup-export: $(VENV)/.export
+
+$(VENV)/.apt-run:
+	$(call apt_install,$(APT_RUN))
+	$(PYTHON) -c 'import ensurepip, sysconfig, pathlib, sys; \
+	  sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' \
+	  || $(call apt_install,python3-venv python3-dev)
+	mkdir -p $(VENV)
+	touch $@
+
+$(VENV)/.apt-test: $(VENV)/.apt-run
+	$(call apt_install,$(APT_TEST))
+	touch $@
+
+$(VENV)/.run: $(VENV)/.apt-run pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.export: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --group export
+	touch $@
+
+$(VENV)/.test: $(VENV)/.export $(VENV)/.apt-test
+	$(BIN)/python -m pip install --quiet --group test --group lint
+	touch $@

@@ -1,0 +1,45 @@
+"""Sound -> speech: framing, voice activity and segmenting, joined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_asr.capture.framing import Framer
+from edge_asr.capture.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from edge_asr.audio import Waveform
+    from edge_asr.capture.segmenter import SegmentEvent
+    from edge_asr.capture.vad import SileroVad
+    from edge_asr.config import VadSettings
+    from edge_asr.records import EndReason
+
+
+class Hearing:
+    """Turns the sound of one source into the segmenter's events."""
+
+    def __init__(self, vad: SileroVad, settings: VadSettings) -> None:
+        vad.reset()
+        self._vad = vad
+        self._framer = Framer()
+        self._segmenter = Segmenter(settings)
+        self.position = 0
+        """How many samples were heard so far."""
+
+    def hear(self, waveform: Waveform) -> list[SegmentEvent]:
+        """Hear the next samples, as many as there are."""
+        self.position += len(waveform)
+        return self._segment(self._framer.push(waveform))
+
+    def finish(self, reason: EndReason) -> list[SegmentEvent]:
+        """End what is being spoken: what is heard next does not continue it."""
+        rest = self._framer.flush()
+        events = [*self._segment(rest), *self._segmenter.finish(reason)]
+        self.position = self._framer.position
+        self._vad.reset()
+        return events
+
+    def _segment(self, frames: Waveform) -> list[SegmentEvent]:
+        if not len(frames):
+            return []
+        return self._segmenter.push(frames, self._vad.probabilities(frames))

@@ -1,0 +1,119 @@
+"""The command line: the composition root.
+
+Commands are imported when they run, so that ``edge-asr --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from edge_asr import __version__
+from edge_asr.cli.context import Context
+from edge_asr.errors import EdgeAsrError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("edge_asr.cli.run:run", "Listen and transcribe, in this terminal."),
+    "listen": ("edge_asr.cli.loops:listen", "Write what a microphone hears into the store."),
+    "recognize": ("edge_asr.cli.loops:recognize", "Transcribe what is in the store."),
+    "transcribe": ("edge_asr.cli.transcribe:transcribe", "Print the text of sound files."),
+    "devices": ("edge_asr.cli.devices:devices", "List the microphones of this machine."),
+    "levels": ("edge_asr.cli.devices:levels", "Show how loud a microphone hears, live."),
+    "log": ("edge_asr.cli.log:log", "Read what was said: tail, show, search, export."),
+    "bundle": ("edge_asr.cli.bundle:bundle", "Model bundles: list, info, verify."),
+    "doctor": ("edge_asr.cli.doctor:doctor", "Say what is wrong with this installation."),
+    "config": ("edge_asr.cli.config:config", "Check the configuration, print its schema."),
+}
+"""Command -> where it is, and its line in the help."""
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command when it is run, not when the program starts."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edge-asr")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration; without it, /etc/edge-asr/config.yaml if there is one.",
+)
+@click.option(
+    "--state",
+    "state_dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the store is; without it, systemd's state directory or the user's own.",
+)
+@click.option(
+    "--bundle",
+    "bundle_name",
+    metavar="NAME|DIR",
+    help="Speech model to use, instead of the configured one.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.pass_context
+def edge_asr(
+    ctx: click.Context,
+    config_path: Path | None,
+    state_dir: Path | None,
+    bundle_name: str | None,
+    debug: bool,  # noqa: FBT001
+) -> None:
+    """Write down what a microphone hears, without a network.
+
+    \b
+    Examples:
+      edge-asr run                          listen and show transcripts
+      edge-asr transcribe meeting.flac      print the text of a file
+      edge-asr log search "pump 7"          find what was said
+    """  # noqa: D301
+    ctx.obj = Context(
+        config_path=config_path,
+        given_state_dir=state_dir,
+        bundle_name=bundle_name,
+        debug=debug,
+        environ=os.environ,
+    )
+
+
+def main() -> None:
+    """Run the command line; exit status: 0 done, 1 failed, 2 usage, 78 configuration."""
+    debug = "--debug" in sys.argv
+    try:
+        status = edge_asr(standalone_mode=False)
+    except EdgeAsrError as error:
+        if debug:
+            raise
+        click.echo(f"edge-asr: {error}", err=True)
+        status = error.exit_status
+    except click.exceptions.Abort:
+        status = 130  # interrupted from the keyboard, as shells count it
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (``| head``): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)

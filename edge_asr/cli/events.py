@@ -1,0 +1,122 @@
+"""What the loops tell of themselves: JSON lines for programs, words for people.
+
+``edge-asr run`` reads the JSON lines of its children; anything else may too.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_asr.listen import Heard
+from edge_asr.recognize import Failed, Recognized
+from edge_asr.records import Gap, SourceStatus, Utterance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_asr.listen import ListenEvent
+
+Event = dict[str, Any]
+LEVEL_INTERVAL_S = 0.2
+"""Levels are told five times a second at most."""
+
+
+def printer(output: str, source: str = "") -> Callable[[ListenEvent | Recognized | Failed], None]:
+    """Return what prints events: ``jsonl`` to stdout, ``text`` (all but levels) to stderr."""
+    told_level_at = -LEVEL_INTERVAL_S
+
+    def show(event: ListenEvent | Recognized | Failed) -> None:
+        nonlocal told_level_at
+        if isinstance(event, Heard):
+            now = time.monotonic()
+            if output == "text" or now - told_level_at < LEVEL_INTERVAL_S:
+                return
+            told_level_at = now
+        fields = as_fields(event, source)
+        if output == "jsonl":
+            click.echo(json.dumps(fields, ensure_ascii=False))
+        else:
+            click.echo(in_words(fields), err=True)
+
+    return show
+
+
+def as_fields(event: ListenEvent | Recognized | Failed, source: str) -> Event:
+    """Return an event as JSON fields; ``event`` names its kind."""
+    match event:
+        case Heard(level, speaking):
+            fields: Event = {
+                "event": "level",
+                "rms_dbfs": round(level.rms_dbfs, 1),
+                "peak_dbfs": round(level.peak_dbfs, 1),
+                "speaking": speaking,
+            }
+        case SourceStatus(state, detail):
+            fields = {"event": "status", "state": state, "detail": detail}
+        case Gap():
+            fields = {
+                "event": "gap",
+                "kind": event.kind,
+                "duration_s": round(event.duration_s, 3),
+                "detail": event.detail,
+            }
+        case Utterance():
+            fields = {"event": "utterance", **_of_utterance(event), "end_reason": event.end_reason}
+        case Recognized(utterance, transcript):
+            return {
+                "event": "transcript",
+                **_of_utterance(utterance),
+                "source": utterance.source,
+                "version": transcript.version,
+                "text": transcript.recognition.text,
+                "language": transcript.recognition.language,
+                "decode_s": round(transcript.recognition.decode_s, 3),
+                "flags": list(transcript.recognition.flags),
+            }
+        case Failed(utterance, error):
+            return {
+                "event": "failure",
+                **_of_utterance(utterance),
+                "source": utterance.source,
+                "error": error,
+            }
+    return {**fields, "source": source}
+
+
+def _of_utterance(utterance: Utterance) -> Event:
+    return {
+        "utterance_id": utterance.utterance_id,
+        "start_utc": utterance.start_utc,
+        "duration_s": round(utterance.duration_s, 3),
+    }
+
+
+def in_words(event: Event) -> str:
+    """Return one line about an event, for a person. Spoken words are not in it."""
+    source = event["source"]
+    match event["event"]:
+        case "status":
+            return (
+                f"{source}: {_STATE_WORDS.get(event['state'], event['state'])}: {event['detail']}"
+            )
+        case "gap":
+            kind = str(event["kind"]).replace("_", " ")
+            return f"{source}: {event['duration_s']:.1f} s without sound ({kind}) {event['detail']}".rstrip()
+        case "utterance":
+            return f"{source}: utterance {event['utterance_id']}, {event['duration_s']:.1f} s"
+        case "transcript":
+            return (
+                f"{source}: utterance {event['utterance_id']} transcribed "
+                f"({event['duration_s']:.1f} s of speech in {event['decode_s']:.1f} s)"
+            )
+        case "failure":
+            return f"{source}: utterance {event['utterance_id']} failed: {event['error']}"
+        case _:
+            return f"{source}: {event['event']}"
+
+
+_STATE_WORDS = {"hearing": "listening", "no_device": "no microphone"}

@@ -1,0 +1,148 @@
+"""``listen`` and ``recognize``: the two loops, each a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_asr.cli.signals import stop_event
+from edge_asr.errors import EdgeAsrError
+
+if TYPE_CHECKING:
+    import threading
+
+    from edge_asr.capture import Source
+    from edge_asr.cli.context import Context
+
+output_option = click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "jsonl"]),
+    default="text",
+    help="How to tell what happens: words on stderr, or JSON lines on stdout.",
+)
+child_option = click.option("--until-stdin-closes", "is_child", is_flag=True, hidden=True)
+
+
+@click.command()
+@click.option("--microphone", metavar="NAME", help="Which configured microphone; else the first.")
+@click.option(
+    "--wav",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Hear a sound file instead, at the pace it was spoken; ends with it.",
+)
+@click.option("--fast", is_flag=True, help="With --wav: as fast as it can be read.")
+@output_option
+@child_option
+@click.pass_obj
+def listen(
+    context: Context,
+    microphone: str | None,
+    wav: Path | None,
+    fast: bool,  # noqa: FBT001
+    output: str,
+    is_child: bool,  # noqa: FBT001
+) -> None:
+    r"""Write what a microphone hears into the store, utterance by utterance.
+
+    Nothing is transcribed here; edge-asr recognize does that, in its own time.
+
+    \b
+    Examples:
+      edge-asr listen                         the first configured microphone
+      edge-asr listen --microphone press-4    another one
+      edge-asr listen --wav shift.flac --fast a recording, as if it had been heard
+    """
+    from edge_asr.cli.events import printer
+    from edge_asr.listen import Listener
+    from edge_asr.store import Store
+
+    if fast and wav is None:
+        raise click.UsageError("--fast goes with --wav")
+    notifier = context.notifier()
+    stop = stop_event(also_when_stdin_closes=is_child)
+    vad_bundle = context.open_vad_bundle()
+    source = _source(context, microphone, wav, fast=fast, stop=stop)
+    from edge_asr.capture.vad import open_vad
+
+    with Store.open(context.state_dir) as store, store.listening(source.name):
+        show = printer(output, source.name)
+        for utterance in store.utterances.recover(source.name).recovered:
+            show(utterance)
+        listener = Listener(
+            store,
+            open_vad(vad_bundle),
+            context.config.vad,
+            source_name=source.name,
+            observe=show,
+        )
+        notifier.ready(f"listening to {source.name}")
+        with source:
+            listener.listen(source, alive=notifier.alive)
+        notifier.stopping()
+
+
+def _source(
+    context: Context,
+    microphone: str | None,
+    wav: Path | None,
+    *,
+    fast: bool,
+    stop: threading.Event,
+) -> Source:
+    if wav is not None:
+        from edge_asr.capture.wavfile import WavFile
+
+        return WavFile(wav, stop, realtime=not fast)
+    from edge_asr.capture.microphone import Microphone
+
+    config = context.config
+    settings = config.microphone(microphone) if microphone else config.microphones[0]
+    return Microphone(settings, stop)
+
+
+@click.command()
+@click.option("--until-idle", is_flag=True, help="Exit when nothing is pending.")
+@output_option
+@child_option
+@click.pass_obj
+def recognize(
+    context: Context,
+    until_idle: bool,  # noqa: FBT001
+    output: str,
+    is_child: bool,  # noqa: FBT001
+) -> None:
+    r"""Transcribe what is in the store, oldest first, and wait for more.
+
+    \b
+    Examples:
+      edge-asr recognize                              go on until stopped
+      edge-asr --bundle whisper-base recognize --until-idle
+    """
+    from edge_asr.cli.events import printer
+    from edge_asr.recognize import recognize as run_loop
+    from edge_asr.store import Store
+
+    notifier = context.notifier()
+    stop = stop_event(also_when_stdin_closes=is_child)
+    with Store.open(context.state_dir) as store, store.recognizing():
+        notifier.extend_timeout(60.0)
+        recognizer = context.open_recognizer()
+        notifier.ready(f"recognizing with {recognizer.bundle.name}")
+        n_failed = run_loop(
+            store,
+            recognizer,
+            context.config.recognition.request,
+            observe=printer(output),
+            alive=notifier.alive,
+            stop=stop,
+            until_idle=until_idle,
+        )
+        notifier.stopping()
+    if until_idle and n_failed:
+        raise EdgeAsrError(
+            f"{n_failed} utterances could not be transcribed; see the messages above"
+        )

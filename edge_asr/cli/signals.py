@@ -1,0 +1,39 @@
+"""How a loop is asked to stop: a signal, or the end of its standard input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def stop_event(*, also_when_stdin_closes: bool = False) -> threading.Event:
+    """Return an event that SIGTERM or SIGINT sets; the handlers do nothing else.
+
+    Args:
+        also_when_stdin_closes: also when standard input ends. A parent holds its other end: so a
+            child ends in good order when it is told to, and when its parent dies.
+    """
+    stop = threading.Event()
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    if also_when_stdin_closes:
+        threading.Thread(target=_set_at_end_of_stdin, args=(stop,), daemon=True).start()
+    return stop
+
+
+def _set_at_end_of_stdin(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
+    # Wake the main thread out of whatever it waits for.
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,135 @@
+"""What ``run`` shows: a live screen on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from edge_asr.cli.events import in_words
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edge_asr.cli.events import Event
+
+METER_WIDTH = 32
+METER_FLOOR_DBFS = -60.0
+CLIPPING_DBFS = -1.0
+
+
+class PlainView:
+    """Transcripts on stdout, everything else on stderr."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Nothing to put away."""
+
+    def show(self, event: Event) -> None:
+        """Print an event, unless it is a level."""
+        if event["event"] == "transcript":
+            click.echo(f"{_clock(event['start_utc'])}  {event['source']}  {event['text']}")
+        elif event["event"] != "level":
+            click.echo(in_words(event), err=True)
+
+    def message(self, text: str) -> None:
+        """Print a message."""
+        click.echo(text, err=True)
+
+
+class LiveView:
+    """Transcripts scroll; below them stand each microphone's meter and state, and the backlog."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+        self._levels: dict[str, Event] = {}
+        self._states: dict[str, Event] = {}
+        self._waiting: dict[int, float] = {}
+        """Seconds of each utterance that is not transcribed yet."""
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        self._live.update(Text("starting ...", style="dim"))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def show(self, event: Event) -> None:
+        """Take an event in, and draw."""
+        source = event["source"]
+        match event["event"]:
+            case "level":
+                self._levels[source] = event
+            case "status":
+                self._states[source] = event
+            case "utterance":
+                self._waiting[event["utterance_id"]] = event["duration_s"]
+            case "transcript":
+                self._waiting.pop(event["utterance_id"], None)
+                self._console.print(_transcript_line(event))
+            case _:
+                self._waiting.pop(event.get("utterance_id", -1), None)
+                self._console.print(Text(in_words(event), style="yellow"))
+        self._live.update(self._screen())
+
+    def message(self, text: str) -> None:
+        """Print a message above the meters."""
+        self._console.print(Text(text, style="yellow"))
+
+    def _screen(self) -> RenderableType:
+        lines = [self._source_line(source) for source in sorted({*self._states, *self._levels})]
+        if self._waiting:
+            backlog_s = sum(self._waiting.values())
+            lines.append(
+                Text(
+                    f"transcribing: {len(self._waiting)} waiting, {backlog_s:.0f} s", style="cyan"
+                ),
+            )
+        return Group(*lines, Text("Ctrl-C ends", style="dim"))
+
+    def _source_line(self, source: str) -> Text:
+        state = self._states.get(source)
+        if state is not None and state["state"] != "hearing":
+            return Text(f"{source}: no microphone: {state['detail']}", style="bold red")
+        level = self._levels.get(source)
+        if level is None:
+            return Text(f"{source}: opening ...", style="dim")
+        line = Text(f"{source} ")
+        line.append(_meter(level["rms_dbfs"]), style=_meter_style(level))
+        line.append(f" {level['rms_dbfs']:6.1f} dB ")
+        line.append(
+            "● speech" if level["speaking"] else "○ quiet",
+            style="bold green" if level["speaking"] else "dim",
+        )
+        return line
+
+
+def _meter(rms_dbfs: float) -> str:
+    filled = round(METER_WIDTH * max(0.0, 1 - max(rms_dbfs, METER_FLOOR_DBFS) / METER_FLOOR_DBFS))
+    return "█" * filled + "░" * (METER_WIDTH - filled)
+
+
+def _meter_style(level: Event) -> str:
+    return "red" if level["peak_dbfs"] > CLIPPING_DBFS else "green"
+
+
+def _transcript_line(event: Event) -> Text:
+    line = Text(f"{_clock(event['start_utc'])} ", style="dim")
+    line.append(f"{event['source']} ", style="cyan")
+    line.append(event["text"] or "(no words)", style="default" if event["text"] else "dim")
+    if event["flags"]:
+        line.append(f"  [{', '.join(event['flags'])}]", style="yellow")
+    return line
+
+
+def _clock(start_utc: str) -> str:
+    """Return the local time of day of an RFC 3339 instant."""
+    return datetime.fromisoformat(start_utc).astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,111 @@
+"""The recognizing loop: what is pending in the store -> transcripts in the store."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from edge_asr.recognizers import Recognizer
+    from edge_asr.records import Request, Transcript, Utterance
+    from edge_asr.store import Store
+
+IDLE_WAIT_S = 5.0
+"""How long the loop sleeps at most: the doorbell wakes it, this is the net beneath."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognized:
+    """An utterance was transcribed, and its transcript is in the store."""
+
+    utterance: Utterance
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An utterance could not be transcribed this time."""
+
+    utterance: Utterance
+    error: str
+
+
+def recognize(
+    store: Store,
+    recognizer: Recognizer,
+    request: Request,
+    *,
+    observe: Callable[[Recognized | Failed], None],
+    alive: Callable[[], None],
+    stop: threading.Event,
+    until_idle: bool,
+) -> int:
+    """Transcribe what is pending, oldest first, and wait for more until ``stop`` is set.
+
+    An utterance that cannot be transcribed is tried again later, three times in all; the others
+    go on.
+
+    Args:
+        store: where utterances come from and transcripts go.
+        recognizer: what transcribes.
+        request: what is asked of it.
+        observe: is told of everything that happened, after it was committed.
+        alive: is called whenever the loop made progress, which includes finding nothing to do.
+        stop: ends the loop after the utterance at hand.
+        until_idle: return as soon as nothing is pending.
+
+    Returns:
+        How many utterances failed.
+
+    Raises:
+        RequestError: the bundle cannot do what is asked.
+    """
+    recognizer.bundle.check(request)
+    n_failed = 0
+    tried: set[int] = set()
+    while not stop.is_set():
+        alive()
+        pending = store.transcripts.pending(skip=tried)
+        if pending is None:
+            if until_idle:
+                break
+            tried.clear()
+            store.doorbell.wait(IDLE_WAIT_S)
+            continue
+        event = _transcribe(store, recognizer, request, pending)
+        if isinstance(event, Failed):
+            tried.add(pending.utterance_id)
+            n_failed += 1
+        if event is not None:
+            observe(event)
+    return n_failed
+
+
+def _transcribe(
+    store: Store,
+    recognizer: Recognizer,
+    request: Request,
+    utterance: Utterance,
+) -> Recognized | Failed | None:
+    """Transcribe one utterance; None when someone else was faster."""
+    # A crash that no exception shows (a segfault, the out-of-memory killer) leaves the mark.
+    store.transcripts.begin_attempt(utterance.utterance_id)
+    try:
+        recognition = recognizer.transcribe(store.utterances.waveform(utterance), request)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other utterances go on)
+        store.transcripts.record_failure(utterance.utterance_id, str(error) or repr(error))
+        return Failed(utterance, str(error) or repr(error))
+    finally:
+        store.transcripts.end_attempt()
+    transcript = store.transcripts.add_first(
+        utterance.utterance_id,
+        recognition,
+        bundle=recognizer.bundle.name,
+        bundle_sha256=recognizer.bundle.sha256,
+        created_utc_ns=time.time_ns(),
+    )
+    return None if transcript is None else Recognized(utterance, transcript)
