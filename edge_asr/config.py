@@ -1,122 +1,57 @@
 """YAML -> frozen, validated settings. The one door to yaml.
 
 One file, every setting with a working default, unknown keys refused with a suggestion. The file is
-small, without anchors, and read by the rules of YAML 1.2 where those of 1.1 surprise: ``no`` is a
-language, not a false.
+small, without anchors and tags, and read by the rules of YAML 1.2 where those of 1.1 surprise:
+``no`` is a language, not a false, and ``010`` is ten, not eight.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 import yaml
 
 from edge_asr.errors import ConfigError
-from edge_asr.records import Request, Task
+from edge_asr.settings import (
+    SECTIONS,
+    Config,
+    MicrophoneSettings,
+    RecognitionSettings,
+    VadSettings,
+    config_schema,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+__all__ = [
+    "Config",
+    "MicrophoneSettings",
+    "RecognitionSettings",
+    "VadSettings",
+    "config_schema",
+    "load_config",
+    "parse_config",
+]
+
 _MAX_BYTES = 64 << 10
-
-SourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
-
-
-class MicrophoneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One microphone."""
-
-    name: SourceName = "mic"
-    """What the log calls it: lower-case letters, digits, hyphens."""
-    device: str = "default"
-    """Which one: ``default``, ``card:ID``, ``usb:VENDOR:PRODUCT[:SERIAL]``, ``port:USB-PORT`` or
-    ``name:PATTERN``. ``edge-asr devices`` prints what to put here."""
-    channel: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
-    """Which channel to hear, from 0; null mixes all of them."""
-    sample_rate: Annotated[int, msgspec.Meta(ge=8000, le=192_000)] | None = None
-    """Rate to open it at, hertz; null: its own."""
-
-
-class VadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How speech is told from silence. The names are Silero's."""
-
-    bundle: str = "silero-vad"
-    threshold: Probability = 0.5
-    """Speech probability from which speech begins."""
-    neg_threshold: Probability | None = None
-    """Probability below which a pause begins; null: ``threshold`` - 0.15."""
-    min_speech_duration_ms: Milliseconds = 250
-    """Shorter bursts of speech are dropped."""
-    max_speech_duration_s: Annotated[float, msgspec.Meta(ge=2.0, le=29.0)] = 28.0
-    """The longest utterance; it is cut at its best pause."""
-    min_silence_duration_ms: Milliseconds = 700
-    """The pause that ends an utterance."""
-    speech_pad_ms: Milliseconds = 300
-    """Sound kept before and after speech."""
-
-
-class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How speech becomes text."""
-
-    bundle: str = "whisper-base"
-    """A bundle's name, or the path of its directory."""
-    language: str | None = None
-    """Spoken language (ISO 639-1); null detects it."""
-    languages: list[str] = []
-    """Languages that detection may answer; empty: all that the bundle knows."""
-    task: Task = Task.TRANSCRIBE
-    target_language: str | None = None
-    """For the task translate; null: English."""
-    keywords: list[str] = []
-    threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
-    """0: all cores but one."""
-
-    @property
-    def request(self) -> Request:
-        """What is asked of the recognizer."""
-        return Request(
-            task=self.task,
-            language=self.language,
-            allowed_languages=tuple(self.languages),
-            target_language=self.target_language,
-            keywords=tuple(self.keywords),
-        )
-
-
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that can be set."""
-
-    microphones: Annotated[list[MicrophoneSettings], msgspec.Meta(min_length=1, max_length=16)] = (
-        msgspec.field(default_factory=lambda: [MicrophoneSettings()])
-    )
-    vad: VadSettings = VadSettings()
-    recognition: RecognitionSettings = RecognitionSettings()
-
-    def microphone(self, name: str) -> MicrophoneSettings:
-        """Return the settings of the microphone called ``name``.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        for microphone in self.microphones:
-            if microphone.name == name:
-                return microphone
-        names = ", ".join(microphone.name for microphone in self.microphones)
-        raise ConfigError(f"no microphone '{name}' in the configuration; there: {names}")
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""What escapes can smuggle into a string: nothing here is longer than a line, and half a surrogate
+pair can neither be printed nor stored."""
 
 
 def load_config(path: Path) -> Config:
     """Read and check a configuration file.
 
     Raises:
-        ConfigError: it cannot be read, or something in it is wrong; the message says what and where.
+        ConfigError: it cannot be read, or something in it is wrong; the message says where.
     """
     try:
-        raw = path.read_bytes()[: _MAX_BYTES + 1]
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     if len(raw) > _MAX_BYTES:
@@ -135,18 +70,13 @@ def parse_config(text: str) -> Config:
     Raises:
         ConfigError: something in it is wrong.
     """
-    tree = _parse_yaml(text)
+    root, tree = _parse_yaml(text)
     try:
         config = msgspec.convert({} if tree is None else tree, type=Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(_explained(str(error))) from error
+        raise ConfigError(_explained(str(error), root)) from error
     _check(config)
     return config
-
-
-def config_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a configuration file."""
-    return msgspec.json.schema(Config)
 
 
 def _check(config: Config) -> None:
@@ -163,28 +93,42 @@ def _check(config: Config) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML without anchors, and with the booleans and numbers of YAML 1.2."""
+    """Safe YAML without anchors and tags, and with the booleans and numbers of YAML 1.2."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise yaml.MarkedYAMLError(
-                problem="anchors and aliases are not allowed",
-                problem_mark=event.start_mark,
-            )
+            _refuse("anchors and aliases are not allowed", event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            _refuse("tags are not allowed", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        keys = [key.value for key, _ in node.value]
-        for key, value in node.value:
-            if keys.count(key.value) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"'{key.value}' is given twice",
-                    problem_mark=value.start_mark,
-                )
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:str":
+                _refuse("a key must be a word", key.start_mark)
+            if key.value in seen:
+                _refuse(f"'{key.value}' is given twice", key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        if _NO_TEXT.search(node.value):
+            _refuse("a control character or half a character", node.start_mark)
+        return str(node.value)
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        try:
+            return (int if node.tag.endswith(":int") else float)(node.value)
+        except ValueError:  # Python refuses integers of more than 4300 digits
+            _refuse("too long a number", node.start_mark)
+
+
+def _refuse(problem: str, mark: yaml.Mark) -> NoReturn:
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 for _tag, _pattern, _first in (
@@ -198,45 +142,86 @@ for _tag, _pattern, _first in (
         re.compile(rf"^(?:{_pattern})$"),
         [*_first, *([""] if _tag == "null" else [])],
     )
+for _tag, _construct in (
+    ("str", _Loader.construct_text),
+    ("int", _Loader.construct_number),
+    ("float", _Loader.construct_number),
+):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct)
 
 
-def _parse_yaml(text: str) -> Any:  # noqa: ANN401
+def _parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
+    """Return the document as nodes, which know their lines, and as plain Python."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        return root, None if root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(f"{where}{error.problem or error.context or 'not YAML'}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"not YAML: {error}") from error
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(_where(error.problem_mark) + problem) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not YAML: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
         raise ConfigError("nested too deeply") from error
 
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`( - at `\$\.?(?P<at>.*)`)?")
+def _where(mark: yaml.Mark | None) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*?)`(?: - at `\$\.?(?P<at>.*)`)?")
+_WORDS = {
+    "object": "a section",
+    "array": "a list",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+}
+"""msgspec's names of types -> ours."""
 _WRONG = re.compile(r"(?P<problem>.*) - at `\$\.?(?P<at>.*)`", re.DOTALL)
 
 
-def _explained(message: str) -> str:
-    """Return msgspec's message in our own words, with a suggestion for an unknown key."""
+def _explained(message: str, root: yaml.Node | None) -> str:
+    """Return msgspec's message in our own words: the line, and a suggestion for an unknown key."""
     if match := _UNKNOWN.fullmatch(message):
         key, at = match["key"], match["at"] or ""
         close = difflib.get_close_matches(key, _keys_at(at), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         inside = f" in {at}" if at else ""
-        return f"unknown key '{key}'{inside}{hint}"
+        return f"{_where(_mark(root, at, key))}unknown key '{key}'{inside}{hint}"
     if match := _WRONG.fullmatch(message):
-        return f"{match['at']}: {match['problem'].replace('`', '')}"
-    return message.replace("`", "")
+        setting = f"{match['at']}: " if match["at"] else ""
+        return f"{_where(_mark(root, match['at']))}{setting}{_in_words(match['problem'])}"
+    return _in_words(message)
+
+
+def _in_words(problem: str) -> str:
+    def words(match: re.Match[str]) -> str:
+        return " or ".join(_WORDS.get(name, name) for name in match[1].split(" | "))
+
+    if match := re.fullmatch("Invalid enum value (.*)", problem, re.DOTALL):
+        return f"{match[1]} is no choice; edge-asr config schema lists what is"
+    return re.sub("`([^`]*)`", words, problem[:1].lower() + problem[1:])
+
+
+def _mark(root: yaml.Node | None, at: str, key: str | None = None) -> yaml.Mark | None:
+    """Return where in the file the value at ``at`` stands, or ``key`` in it; None if unclear."""
+    node = root
+    for step in re.findall(r"[^.\[\]]+", at):
+        if isinstance(node, yaml.MappingNode):
+            node = next((value for name, value in node.value if name.value == step), None)
+        elif isinstance(node, yaml.SequenceNode) and step.isdecimal():
+            node = node.value[int(step)]
+        else:
+            return None
+    if key is not None and isinstance(node, yaml.MappingNode):
+        node = next((name for name, _ in node.value if name.value == key), node)
+    return node.start_mark if node is not None else None
 
 
 def _keys_at(at: str) -> list[str]:
     """Return the keys that may stand at ``at``, a path such as ``vad`` or ``microphones[0]``."""
-    sections = {
-        "": Config,
-        "vad": VadSettings,
-        "recognition": RecognitionSettings,
-        "microphones[]": MicrophoneSettings,
-    }
-    section = sections.get(re.sub(r"[0-9]+|\.\.\.", "", at))
-    return [field.encode_name for field in msgspec.structs.fields(section)] if section else []
+    section = SECTIONS.get(re.sub(r"\[[^]]*\]", "[]", at))
+    return list(section.__struct_fields__) if section else []

@@ -1,0 +1,145 @@
+"""Everything that can be set, with a working default for each setting.
+
+The literal under a field is its documentation: the JSON Schema and docs/configuration.md carry it.
+:mod:`edge_asr.config` reads these from a file.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from typing import Annotated, Any
+
+import msgspec
+
+from edge_asr.errors import ConfigError
+from edge_asr.records import Request, Task
+
+SourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+LanguageCode = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}$")]
+Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
+
+
+class MicrophoneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One microphone."""
+
+    name: SourceName = "mic"
+    """What the log calls it, and systemd's name for its service: lower-case letters, digits,
+    hyphens."""
+    device: str = "default"
+    """Which one: ``default``, ``card:ID``, ``usb:VENDOR:PRODUCT[:SERIAL]``, ``port:USB-PORT`` or
+    ``name:PATTERN``. ``edge-asr devices`` prints what to put here."""
+    channel: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+    """Which channel to hear, from 0; null mixes all of them."""
+    sample_rate: Annotated[int, msgspec.Meta(ge=8000, le=192_000)] | None = None
+    """Rate to open it at, hertz; null: its own."""
+
+
+class VadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How speech is told from silence. The names are Silero's."""
+
+    bundle: str = "silero-vad"
+    """The bundle that tells speech from silence: its name, or the path of its directory."""
+    threshold: Probability = 0.5
+    """Speech probability from which speech begins."""
+    neg_threshold: Probability | None = None
+    """Probability below which a pause begins; null: ``threshold`` - 0.15."""
+    min_speech_duration_ms: Milliseconds = 250
+    """Shorter bursts of speech are dropped."""
+    max_speech_duration_s: Annotated[float, msgspec.Meta(ge=2.0, le=29.0)] = 28.0
+    """The longest utterance; it is cut at its best pause."""
+    min_silence_duration_ms: Milliseconds = 700
+    """The pause that ends an utterance."""
+    speech_pad_ms: Milliseconds = 300
+    """Sound kept before and after speech."""
+
+
+class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How speech becomes text."""
+
+    bundle: str = "whisper-base"
+    """The bundle that recognizes: its name, or the path of its directory."""
+    language: LanguageCode | None = None
+    """Spoken language (ISO 639-1, such as ``de``); null detects it."""
+    languages: list[LanguageCode] = []
+    """Languages that detection may answer; empty: all that the bundle knows."""
+    task: Task = Task.TRANSCRIBE
+    """``transcribe`` writes down what was said, ``translate`` says it in another language."""
+    target_language: LanguageCode | None = None
+    """For the task translate; null: English."""
+    keywords: list[str] = []
+    """Names and terms to listen for, where the bundle can."""
+    threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """Processor cores to recognize with. 0: all but one, or both of two."""
+
+    @property
+    def request(self) -> Request:
+        """What is asked of the recognizer."""
+        return Request(
+            task=self.task,
+            language=self.language,
+            allowed_languages=tuple(self.languages),
+            target_language=self.target_language,
+            keywords=tuple(self.keywords),
+        )
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    microphones: Annotated[list[MicrophoneSettings], msgspec.Meta(min_length=1, max_length=16)] = (
+        msgspec.field(default_factory=lambda: [MicrophoneSettings()])
+    )
+    """The microphones to listen to, each by a service of its own."""
+    vad: VadSettings = VadSettings()
+    """How speech is told from silence."""
+    recognition: RecognitionSettings = RecognitionSettings()
+    """How speech becomes text."""
+
+    def microphone(self, name: str) -> MicrophoneSettings:
+        """Return the settings of the microphone called ``name``.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for microphone in self.microphones:
+            if microphone.name == name:
+                return microphone
+        names = ", ".join(microphone.name for microphone in self.microphones)
+        raise ConfigError(f"no microphone '{name}' in the configuration; there: {names}")
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "": Config,
+    "microphones[]": MicrophoneSettings,
+    "vad": VadSettings,
+    "recognition": RecognitionSettings,
+}
+"""Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a configuration file, with a description of every setting."""
+    schema = msgspec.json.schema(Config)
+    for section in SECTIONS.values():
+        properties = schema["$defs"][section.__name__]["properties"]
+        for name, description in _field_docs(section).items():
+            properties[name]["description"] = description
+    return schema
+
+
+def _field_docs(section: type[msgspec.Struct]) -> dict[str, str]:
+    """Return each field's docstring, on one line: Python itself does not keep them."""
+    class_body = ast.parse(textwrap.dedent(inspect.getsource(section))).body[0]
+    if not isinstance(class_body, ast.ClassDef):  # pragma: no cover (a class's source is a class)
+        return {}
+    return {
+        field.target.id: " ".join(str(docstring.value.value).split())
+        for field, docstring in zip(class_body.body, class_body.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(docstring, ast.Expr)
+        and isinstance(docstring.value, ast.Constant)
+    }
