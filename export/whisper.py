@@ -1,0 +1,127 @@
+"""The Whisper bundle: weights -> checkpoint -> float graphs -> quantized graphs -> gate -> bundle."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from edge_asr.recognizers.whisper import DECODER, ENCODER, TOKENIZER
+from export.bundle_writer import LICENCE, Contents, write_bundle
+from export.quantize import ACCURACY_LEVEL, BLOCK_SIZE, quantize_graphs
+from export.recipe import Quantization
+from export.source import fetch
+from export.steps import code_sha256, digest, make_once, versions
+from export.whisper_manifest import whisper_capabilities, whisper_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from export.order import Order
+
+FAMILY = "whisper"
+_FACTS = "facts.json"
+
+
+def build_whisper(order: Order, provenance: dict[str, Any]) -> None:
+    """Build the bundle.
+
+    Raises:
+        SourceError: the weights cannot be had, are not what is pinned, or are no Whisper.
+        ExportError: the graphs cannot be made.
+        QualityError: the quality gate refuses them.
+    """
+    checkpoint = _checkpoint(order)
+    float_graphs = _float_graphs(order, checkpoint)
+    graphs = _quantized_graphs(order, float_graphs)
+    facts = json.loads((float_graphs / _FACTS).read_text(encoding="utf-8"))
+    contents = _contents(order, checkpoint, graphs, provenance | facts)
+    write_bundle(contents, order.target)
+
+
+def _checkpoint(order: Order) -> Path:
+    """Return a Transformers checkpoint of the weights."""
+    key = digest(order.weights.key, code_sha256(), versions())
+    fetched, checkpoint = order.workshop / "source", order.workshop / "checkpoint"
+    with order.reporter.step("fetch and verify the weights"):
+        make_once(fetched, order.weights.key, lambda part: fetch(order.weights, part))
+    if order.weights.is_checkpoint:
+        return fetched
+    with order.reporter.step("convert them to a Transformers checkpoint"):
+        from export.whisper_checkpoint import convert_ctranslate2
+
+        make_once(checkpoint, key, lambda part: convert_ctranslate2(fetched, part))
+    return checkpoint
+
+
+def _float_graphs(order: Order, checkpoint: Path) -> Path:
+    def make(part: Path) -> None:
+        from export.embedding import halve_embedding
+        from export.whisper_onnx import OPSET, export_graphs
+
+        export_graphs(checkpoint, part)
+        halved = halve_embedding(part / DECODER, whisper_model(checkpoint)["vocab_size"])
+        facts = {"opset": OPSET, "embedding": "float16, lossless" if halved else "float32"}
+        (part / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+    directory = order.workshop / "float"
+    with order.reporter.step("export the graphs through Optimum"):
+        make_once(directory, digest(order.weights.key, code_sha256(), versions()), make)
+    return directory
+
+
+def _quantized_graphs(order: Order, float_graphs: Path) -> Path:
+    if order.quantization is Quantization.NONE:
+        return float_graphs
+    directory = order.workshop / order.quantization
+    key = digest(order.weights.key, order.recipe.float_matmuls, code_sha256(), versions())
+
+    def make(part: Path) -> None:
+        quantize_graphs(float_graphs, part, order.quantization, order.recipe.float_matmuls)
+
+    with order.reporter.step(f"quantize them to {order.quantization}"):
+        make_once(directory, key, make)
+    return directory
+
+
+def _contents(
+    order: Order,
+    checkpoint: Path,
+    graphs: Path,
+    provenance: dict[str, Any],
+) -> Contents:
+    model = whisper_model(checkpoint)
+    return Contents(
+        name=order.recipe.name,
+        family=FAMILY,
+        licence=order.recipe.licence,
+        files={
+            ENCODER: graphs / ENCODER,
+            DECODER: graphs / DECODER,
+            TOKENIZER: checkpoint / TOKENIZER,
+            LICENCE: order.licence_file,
+        },
+        source=order.weights.record,
+        export=provenance | {"quantization": _quantization(order)},
+        model=model,
+        capabilities=whisper_capabilities(model),
+        quality={},
+    )
+
+
+def _quantization(order: Order) -> dict[str, Any]:
+    """Return what the manifest says of the quantization."""
+    int8 = {
+        "weights": "int8, one scale per column",
+        "activations": "uint8, scaled at run time",
+        "float_matmuls": order.recipe.float_matmuls,
+    }
+    blocks = {
+        "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}",
+        "accuracy_level": ACCURACY_LEVEL,
+    }
+    graphs = {
+        Quantization.NONE: {},
+        Quantization.INT8: {"encoder": int8, "decoder": int8},
+        Quantization.INT4: {"encoder": int8, "decoder": blocks},
+    }
+    return {"scheme": str(order.quantization), **graphs[order.quantization]}
