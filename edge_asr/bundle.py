@@ -206,9 +206,7 @@ def _refuse_unlisted(directory: Path, manifest: Manifest) -> None:
 
 
 def _verify(path: Path, entry: FileEntry) -> None:
-    # A link could name a file outside the bundle, which may change after it was verified.
-    if path.is_symlink() or not path.is_file():
-        raise BundleDamagedError(f"{path}: missing, or not a plain file")
+    _refuse_links(path)
     if path.stat().st_size != entry.size:
         raise BundleDamagedError(
             f"{path}: {path.stat().st_size} bytes, where the manifest says {entry.size}; "
@@ -218,6 +216,14 @@ def _verify(path: Path, entry: FileEntry) -> None:
         raise BundleDamagedError(
             f"{path}: does not match its checksum; export or copy the bundle again",
         )
+
+
+def _refuse_links(path: Path) -> None:
+    # What a link shares with a file outside the bundle may change after it was verified.
+    if path.is_symlink() or not path.is_file():
+        raise BundleDamagedError(f"{path}: missing, or not a plain file")
+    if path.stat().st_nlink > 1:
+        raise BundleDamagedError(f"{path}: has a second name (a hard link); copy the bundle anew")
 
 
 def sha256_of(path: Path) -> str:
@@ -231,6 +237,7 @@ def _read_small(directory: Path, name: str) -> bytes:
     try:
         if path.stat().st_size > _MAX_MANIFEST_BYTES:
             raise BundleDamagedError(f"{path}: too large for what it should be")
+        _refuse_links(path)
         return path.read_bytes()
     except FileNotFoundError as error:
         if name == MANIFEST or not directory.exists():
