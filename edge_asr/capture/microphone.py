@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from edge_asr.capture import wire
 from edge_asr.capture.child import PortAudioChild
 from edge_asr.capture.devices import check
+from edge_asr.capture.resampling import in_words
 from edge_asr.capture.stream import DeviceStream, instant_at
 from edge_asr.records import AudioChunk, Gap, GapKind, SourceState, SourceStatus
 
@@ -128,8 +129,7 @@ class Microphone:
 
     def _open(self, opened: dict[str, str | int]) -> DeviceStream:
         sample_rate, n_channels = int(opened["sample_rate"]), int(opened["n_channels"])
-        channels = "1 channel" if n_channels == 1 else f"{n_channels} channels"
-        self._presence.device = f"{opened['device']}, {sample_rate} Hz, {channels}"
+        self._presence.device = f"{opened['device']}, {in_words(sample_rate, n_channels)}"
         return DeviceStream(sample_rate, n_channels, self._settings.channel)
 
     def _wait(self, duration_s: float) -> Iterator[SourceStatus]:

@@ -28,6 +28,11 @@ def mono(frames: Frames, channel: int | None = None) -> Waveform:
     return mean
 
 
+def in_words(sample_rate: int, n_channels: int) -> str:
+    """Return what form a stream has, for a person: ``48000 Hz, 2 channels``."""
+    return f"{sample_rate} Hz, {n_channels} channel" + ("" if n_channels == 1 else "s")
+
+
 class Resampler:
     """Brings one unbroken stream of mono sound to 16 kHz.
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from edge_asr.audio import open_sound_file
-from edge_asr.capture.resampling import Resampler, mono
+from edge_asr.capture.resampling import Resampler, in_words, mono
 from edge_asr.clock import now
 from edge_asr.records import SAMPLE_RATE, AudioChunk, SourceState, SourceStatus
 
@@ -65,10 +65,8 @@ class WavFile:
         if self._file is None:
             raise ValueError("open the file first: with WavFile(...) as source")
         file, start = self._file, now()
-        yield SourceStatus(
-            SourceState.HEARING,
-            f"{self._path.name}, {file.sample_rate} Hz, {file.n_channels} channels",
-        )
+        form = in_words(file.sample_rate, file.n_channels)
+        yield SourceStatus(SourceState.HEARING, f"{self._path.name}, {form}")
         n_samples = 0
         for waveform in _waveforms(file):
             n_samples += len(waveform)
