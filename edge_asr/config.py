@@ -16,6 +16,7 @@ import yaml
 
 from edge_asr.errors import ConfigError
 from edge_asr.settings import (
+    IN_WORDS,
     SECTIONS,
     Config,
     MicrophoneSettings,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "SECTIONS",
     "Config",
     "MicrophoneSettings",
     "RecognitionSettings",
@@ -203,6 +205,8 @@ def _in_words(problem: str) -> str:
 
     if match := re.fullmatch("Invalid enum value (.*)", problem, re.DOTALL):
         return f"{match[1]} is no choice; edge-asr config schema lists what is"
+    for pattern, meaning in IN_WORDS.items():
+        problem = problem.replace(f"`str` matching regex {pattern!r}", meaning)
     return re.sub("`([^`]*)`", words, problem[:1].lower() + problem[1:])
 
 

@@ -16,8 +16,19 @@ import msgspec
 from edge_asr.errors import ConfigError
 from edge_asr.records import Request, Task
 
-SourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-LanguageCode = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}$")]
+_SOURCE_NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
+_DEVICE = r"^(default|(card|port|name):.+|usb:[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}(:.+)?)$"
+_LANGUAGE_CODE = r"^[a-z]{2,3}$"
+IN_WORDS = {
+    _SOURCE_NAME: "1 to 32 lower-case letters, digits and hyphens",
+    _DEVICE: "default, card:ID, usb:VENDOR:PRODUCT[:SERIAL], port:USB-PORT or name:PATTERN",
+    _LANGUAGE_CODE: "a language code such as en",
+}
+"""What a pattern means, for error messages."""
+
+SourceName = Annotated[str, msgspec.Meta(pattern=_SOURCE_NAME)]
+Device = Annotated[str, msgspec.Meta(pattern=_DEVICE)]
+LanguageCode = Annotated[str, msgspec.Meta(pattern=_LANGUAGE_CODE)]
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
 
@@ -28,7 +39,7 @@ class MicrophoneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     name: SourceName = "mic"
     """What the log calls it, and systemd's name for its service: lower-case letters, digits,
     hyphens."""
-    device: str = "default"
+    device: Device = "default"
     """Which one: ``default``, ``card:ID``, ``usb:VENDOR:PRODUCT[:SERIAL]``, ``port:USB-PORT`` or
     ``name:PATTERN``. ``edge-asr devices`` prints what to put here."""
     channel: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None

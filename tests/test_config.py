@@ -90,9 +90,20 @@ def test_a_microphone_is_found_by_its_name_and_a_missing_one_lists_the_others():
         (
             "microphones: [{name: Gate 7}]",
             (
-                "line 1, column 22: microphones[0].name: expected text "
-                "matching regex '^[a-z0-9][a-z0-9-]{0,31}$'"
+                "line 1, column 22: microphones[0].name: expected 1 to 32 lower-case letters, "
+                "digits and hyphens"
             ),
+        ),
+        (
+            "microphones: [{device: USB Audio}]",
+            (
+                "line 1, column 24: microphones[0].device: expected default, card:ID, "
+                "usb:VENDOR:PRODUCT[:SERIAL], port:USB-PORT or name:PATTERN"
+            ),
+        ),
+        (
+            "recognition: {language: Deutsch}",
+            "line 1, column 25: recognition.language: expected a language code such as en",
         ),
         ("microphones: [{}, {}]", "two microphones are called 'mic'; give each its own name"),
         (
