@@ -104,9 +104,16 @@ def _blocks(file: soundfile.SoundFile, block_frames: int) -> Iterator[Frames]:
 
 
 def write_flac(path: Path, waveform: Waveform) -> None:
-    """Write ``waveform`` as 16 kHz mono 16-bit FLAC. Durability is the caller's business."""
+    """Write ``waveform`` as 16 kHz mono 16-bit FLAC. Durability is the caller's business.
+
+    Raises:
+        AudioFileError: the file cannot be written.
+    """
     pcm = np.frombuffer(pcm16_from_waveform(waveform), dtype="<i2")
-    soundfile.write(path, pcm, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    try:
+        soundfile.write(path, pcm, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    except soundfile.LibsndfileError as error:
+        raise AudioFileError(f"{path}: cannot be written ({error})") from error
 
 
 def read_flac(path: Path) -> Waveform:

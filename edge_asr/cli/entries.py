@@ -1,0 +1,136 @@
+"""Entries of the log as JSON, CSV, subtitles, and lines for a pipe."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from edge_asr.formats import Segment, as_srt, one_line, real_time_factor, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from edge_asr.records import Utterance
+    from edge_asr.store.log import Entry
+
+_NS_PER_S = 1_000_000_000
+
+
+def fields(entry: Entry) -> dict[str, Any]:
+    """Return an entry as the export has it."""
+    utterance, transcript = entry.utterance, entry.transcript
+    recognition = transcript.recognition
+    return {
+        "utterance_id": utterance.utterance_id,
+        "version": transcript.version,
+        "uid": utterance.uid,
+        "text": recognition.text,
+        "language": recognition.language,
+        "source": utterance.source,
+        "start_utc": rfc3339(utterance.start.utc_ns),
+        "end_utc": rfc3339(end_utc_ns(utterance)),
+        "duration_s": round(utterance.duration_s, 3),
+        "bundle": transcript.bundle,
+        "bundle_sha256": transcript.bundle_sha256,
+        "decode_s": round(recognition.decode_s, 3),
+        "rtf": round(real_time_factor(recognition.decode_s, utterance.duration_s), 4),
+        "task": recognition.task.value,
+        "avg_logprob": recognition.avg_logprob,
+        "flags": list(recognition.flags),
+        "end_reason": utterance.end_reason.value,
+        "clock_quality": utterance.start.clock_quality.value,
+        "audio_path": utterance.audio_path,
+        "audio_sha256": utterance.audio_sha256,
+    }
+
+
+def end_utc_ns(utterance: Utterance) -> int:
+    """Return when an utterance ended."""
+    return utterance.start.utc_ns + round(utterance.duration_s * _NS_PER_S)
+
+
+def jsonl(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield one JSON object a line."""
+    for entry in entries:
+        yield json.dumps(fields(entry), ensure_ascii=False)
+
+
+def csv_lines(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield comma-separated values with a header, also when there are no entries."""
+    yield ",".join(COLUMNS)
+    for entry in entries:
+        buffer = io.StringIO()
+        row = fields(entry)
+        row["flags"] = " ".join(row["flags"])
+        csv.writer(buffer, lineterminator="").writerow(row[column] for column in COLUMNS)
+        yield buffer.getvalue()
+
+
+def txt(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the text alone, one utterance a line."""
+    for entry in entries:
+        yield one_line(entry.transcript.recognition.text)
+
+
+def srt(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield subtitles whose time begins with the first entry."""
+    remaining = iter(entries)
+    first = next(remaining, None)
+    if first is None:
+        return
+    segments = (_segment(entry, first.utterance) for entry in chain([first], remaining))
+    yield as_srt(segments).rstrip("\n")
+
+
+def _segment(entry: Entry, first: Utterance) -> Segment:
+    start, origin = entry.utterance.start, first.start
+    if start.boot_id == origin.boot_id:  # then no jump of the clock moves a subtitle
+        offset_ns = start.monotonic_ns - origin.monotonic_ns
+    else:
+        offset_ns = start.utc_ns - origin.utc_ns
+    start_s = max(0.0, offset_ns / _NS_PER_S)
+    return Segment(start_s, start_s + entry.utterance.duration_s, entry.transcript.recognition.text)
+
+
+def plain(entry: Entry) -> str:
+    """Return one line for a pipe: id, start, source, language, text, with tabs between."""
+    utterance, recognition = entry.utterance, entry.transcript.recognition
+    cells = (
+        str(utterance.utterance_id),
+        rfc3339(utterance.start.utc_ns),
+        one_line(utterance.source),
+        recognition.language,
+        one_line(recognition.text),
+    )
+    return "\t".join(cells)
+
+
+COLUMNS = (
+    "utterance_id",
+    "version",
+    "uid",
+    "text",
+    "language",
+    "source",
+    "start_utc",
+    "end_utc",
+    "duration_s",
+    "bundle",
+    "bundle_sha256",
+    "decode_s",
+    "rtf",
+    "task",
+    "avg_logprob",
+    "flags",
+    "end_reason",
+    "clock_quality",
+    "audio_path",
+    "audio_sha256",
+)
+"""The columns of CSV, which are the keys of JSON."""
+
+EXPORTS = {"jsonl": jsonl, "csv": csv_lines, "txt": txt, "srt": srt}
+"""Name of a format -> what writes entries in it."""

@@ -1,0 +1,158 @@
+"""Text with times -> txt, json, jsonl, srt, vtt, tsv. Pure: records in, strings out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS_PER_HOUR, _MS_PER_MINUTE, _MS_PER_S = 3_600_000, 60_000, 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a file, and its text."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileTranscript:
+    """What was said in one file."""
+
+    file: str
+    """Its name, as it was given."""
+    language: str | None
+    """Spoken language (ISO 639-1); None if nothing was said."""
+    duration_s: float
+    decode_s: float
+    segments: tuple[Segment, ...]
+
+    @property
+    def text(self) -> str:
+        """All of the text."""
+        return " ".join(text for segment in self.segments if (text := one_line(segment.text)))
+
+    @property
+    def rtf(self) -> float:
+        """Real-time factor: decode time / duration."""
+        return real_time_factor(self.decode_s, self.duration_s)
+
+
+def real_time_factor(decode_s: float, duration_s: float) -> float:
+    """Return decode time / audio time; 0 for no audio."""
+    return decode_s / duration_s if duration_s else 0.0
+
+
+def rfc3339(utc_ns: int) -> str:
+    """Return an instant as RFC 3339 in UTC, to the millisecond: ``2026-11-24T09:30:15.123Z``."""
+    instant = _EPOCH + timedelta(milliseconds=utc_ns // 1_000_000)
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks, tabs and control characters."""
+    spaced = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(spaced.split())
+
+
+def as_txt(result: FileTranscript) -> str:
+    """Return the text, one segment a line."""
+    return "".join(f"{text}\n" for segment in result.segments if (text := one_line(segment.text)))
+
+
+def as_json(result: FileTranscript) -> str:
+    """Return one JSON object, for people too."""
+    return json.dumps(_fields(result), ensure_ascii=False, indent=2) + "\n"
+
+
+def as_jsonl(result: FileTranscript) -> str:
+    """Return one JSON object on one line."""
+    return json.dumps(_fields(result), ensure_ascii=False) + "\n"
+
+
+def as_srt(segments: Iterable[Segment]) -> str:
+    """Return SubRip subtitles. Segments without text are left out."""
+    cues = [
+        # SubRip has no escapes: what would be read as an arrow is written as another one.
+        f"{number}\n{_clock(segment.start_s, ',')} --> {_clock(segment.end_s, ',')}\n"
+        f"{one_line(segment.text).replace('-->', '->')}\n"
+        for number, segment in enumerate(_spoken(segments), start=1)
+    ]
+    return "\n".join(cues)
+
+
+def as_vtt(segments: Iterable[Segment]) -> str:
+    """Return WebVTT subtitles. Segments without text are left out."""
+    cues = [
+        f"{_clock(segment.start_s, '.')} --> {_clock(segment.end_s, '.')}\n"
+        f"{_vtt_escaped(one_line(segment.text))}\n"
+        for segment in _spoken(segments)
+    ]
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def as_tsv(segments: Iterable[Segment]) -> str:
+    """Return tab-separated values as Whisper does: ``start`` and ``end`` in milliseconds."""
+    rows = [
+        f"{_ms(segment.start_s)}\t{_ms(segment.end_s)}\t{one_line(segment.text)}\n"
+        for segment in _spoken(segments)
+    ]
+    return "".join(["start\tend\ttext\n", *rows])
+
+
+FORMATS: dict[str, Callable[[FileTranscript], str]] = {
+    "txt": as_txt,
+    "json": as_json,
+    "jsonl": as_jsonl,
+    "srt": lambda result: as_srt(result.segments),
+    "vtt": lambda result: as_vtt(result.segments),
+    "tsv": lambda result: as_tsv(result.segments),
+}
+"""Name -> what writes one file's result in it, with a line break at the end."""
+
+
+def _fields(result: FileTranscript) -> dict[str, Any]:
+    return {
+        "file": result.file,
+        "text": result.text,
+        "language": result.language,
+        "duration_s": round(result.duration_s, 3),
+        "decode_s": round(result.decode_s, 3),
+        "rtf": round(result.rtf, 4),
+        "segments": [
+            {
+                "start_s": round(segment.start_s, 3),
+                "end_s": round(segment.end_s, 3),
+                "text": segment.text,
+            }
+            for segment in result.segments
+        ],
+    }
+
+
+def _spoken(segments: Iterable[Segment]) -> list[Segment]:
+    return [segment for segment in segments if one_line(segment.text)]
+
+
+def _ms(seconds: float) -> int:
+    """Return milliseconds, a half rounded up."""
+    return int(seconds * _MS_PER_S + 0.5)
+
+
+def _clock(seconds: float, point: str) -> str:
+    hours, rest = divmod(_ms(seconds), _MS_PER_HOUR)
+    minutes, rest = divmod(rest, _MS_PER_MINUTE)
+    whole, ms = divmod(rest, _MS_PER_S)
+    return f"{hours:02d}:{minutes:02d}:{whole:02d}{point}{ms:03d}"
+
+
+def _vtt_escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

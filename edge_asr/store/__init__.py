@@ -1,0 +1,114 @@
+"""The store: what was said, as sound and as text, on disk. The one door to SQLite.
+
+::
+
+    state directory
+    ├── log.sqlite3             rows: utterances, transcripts, failures, gaps, the words
+    ├── audio/2026/11/24/       one FLAC file for each utterance
+    ├── open/                   utterances that are being spoken
+    ├── damaged/                what a repair could not use; never deleted
+    ├── locks/                  one recognizer, one listener for each source
+    ├── recognizing             the utterance that is being transcribed
+    └── recognize.sock          the doorbell
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from edge_asr.errors import StoreError
+from edge_asr.store.database import Database
+from edge_asr.store.doorbell import Doorbell
+from edge_asr.store.files import file_errors, make_directory
+from edge_asr.store.gaps import Gaps
+from edge_asr.store.locks import listener_lock, recognizer_lock
+from edge_asr.store.log import Log
+from edge_asr.store.schema import check_version, migrate
+from edge_asr.store.transcripts import Transcripts
+from edge_asr.store.utterances import Utterances
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["Store"]
+
+DATABASE = "log.sqlite3"
+
+
+class Store:
+    """One state directory. Made by :meth:`open`, closed by ``with``."""
+
+    def __init__(self, state_dir: Path, database: Database) -> None:
+        self.state_dir = state_dir
+        self.utterances = Utterances(database, state_dir)
+        self.transcripts = Transcripts(database, state_dir)
+        self.gaps = Gaps(database)
+        self.log = Log(database)
+        self.doorbell = Doorbell(state_dir)
+        self._database = database
+
+    @classmethod
+    def open(cls, state_dir: Path, *, readonly: bool = False) -> Self:
+        """Open a store; a writer makes it if it is not there, and brings it up to date.
+
+        Args:
+            state_dir: where it is.
+            readonly: only read, side by side with whoever writes.
+
+        Raises:
+            StoreError: it cannot be opened, is from a newer edge-asr, or there is none to read.
+        """
+        path = state_dir / DATABASE
+        with file_errors(state_dir):
+            if not readonly:
+                make_directory(state_dir)
+            elif not path.is_file() or not path.stat().st_size:
+                raise StoreError(
+                    f"{state_dir}: nothing was recorded here yet; "
+                    "edge-asr listen does, or name another directory with --state",
+                )
+        database = Database(path, readonly=readonly)
+        try:
+            (check_version if readonly else migrate)(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(state_dir, database)
+
+    @contextmanager
+    def listening(self, source: str) -> Iterator[None]:
+        """Be the one listener to this source.
+
+        Raises:
+            StoreError: another process is.
+        """
+        with listener_lock(self.state_dir, source):
+            yield
+
+    @contextmanager
+    def recognizing(self) -> Iterator[None]:
+        """Be the one recognizer: count the attempt a dead one left, and answer the doorbell.
+
+        Raises:
+            StoreError: another process is.
+        """
+        with recognizer_lock(self.state_dir), self.doorbell.answering():
+            self.transcripts.settle_attempts()
+            try:
+                yield
+            finally:
+                self.transcripts.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._database.close()

@@ -1,0 +1,157 @@
+"""The one door to SQLite: how the database is opened, asked, and written.
+
+Two processes write to one database (``listen`` and ``recognize``), others read. WAL lets them work
+side by side; ``synchronous=FULL`` makes every commit survive a power cut. SQLite before 3.51.3 can
+damage a database that several connections write in WAL mode, and Debian's is older: ``apsw`` brings
+its own.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from edge_asr.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+Row = tuple[Any, ...]
+
+MIN_SQLITE = (3, 51, 3)
+"""The first release without the WAL-reset race (https://sqlite.org/wal.html#walresetbug)."""
+BUSY_TIMEOUT_MS = 5_000
+"""How long a writer waits for another one. A commit takes milliseconds, a migration more."""
+
+_PRAGMAS = (
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA mmap_size = 0",
+    "PRAGMA temp_store = MEMORY",
+)
+_WRITER_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA wal_autocheckpoint = 100",
+    "PRAGMA journal_size_limit = 1048576",
+)
+_SENTENCES: tuple[tuple[type[Exception], str], ...] = (
+    (apsw.BusyError, "another process holds the log for too long; try again"),
+    (apsw.LockedError, "another process holds the log for too long; try again"),
+    (apsw.FullError, "the disk is full; make room"),
+    (apsw.NotADBError, "not a database; move it aside, a new one is made at the next start"),
+    (apsw.CorruptError, "the database is damaged; keep a copy of it, then restore it"),
+    (apsw.ReadOnlyError, "cannot be written (its file or its file system is read-only)"),
+    (apsw.CantOpenError, "cannot be opened; check the rights of the state directory"),
+    (apsw.PermissionsError, "cannot be opened; check the rights of the state directory"),
+    (apsw.IOError, "the disk failed to read or write; check it, then start again"),
+)
+"""What went wrong -> what it means and what to do."""
+
+
+class Database:
+    """One connection. Every error of SQLite leaves it as a :class:`StoreError` sentence.
+
+    Args:
+        path: the database; a writer makes it if it is not there, readable by its owner only.
+        readonly: only read, side by side with whoever writes.
+
+    Raises:
+        StoreError: it cannot be opened, or SQLite is too old.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        _check_library()
+        self._path = path
+        if not readonly:
+            _make_private(path)
+        with self._sentences():
+            flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
+            self._connection = apsw.Connection(str(path), flags=flags)
+            try:
+                self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+                for pragma in _PRAGMAS if readonly else (*_WRITER_PRAGMAS, *_PRAGMAS):
+                    self._connection.execute(pragma).fetchall()
+            except apsw.Error:
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        """Close the connection. The last one to close folds the WAL into the database."""
+        with self._sentences():
+            self._connection.close()
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run one statement and return all its rows."""
+        with self._sentences():
+            return list(self._connection.execute(sql, _storable(parameters)))
+
+    def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        """Run one statement and return its only row, or None."""
+        rows = self.rows(sql, parameters)
+        return rows[0] if rows else None
+
+    def script(self, sql: str) -> None:
+        """Run several statements."""
+        with self._sentences():
+            self._connection.execute(sql).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block writes as a whole, or nothing of it; other writers wait."""
+        self.rows("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.rows("COMMIT")
+        except BaseException:
+            # Some errors (a full disk) have rolled back already.
+            if not self._connection.get_autocommit():
+                self.rows("ROLLBACK")
+            raise
+
+    @property
+    def user_version(self) -> int:
+        """The schema's version, as SQLite keeps it in the file's header."""
+        row = self.row("PRAGMA user_version")
+        return int(row[0]) if row else 0
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as error:
+            for kind, sentence in _SENTENCES:
+                if isinstance(error, kind):
+                    raise StoreError(f"{self._path}: {sentence}") from error
+            raise StoreError(f"{self._path}: {error}") from error
+
+
+def _storable(parameters: Sequence[object]) -> list[object]:
+    """Return the parameters without halves of characters, which names of files may hold."""
+    return [
+        value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for value in parameters
+    ]
+
+
+def _check_library() -> None:
+    found = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in found.split(".")) < MIN_SQLITE:
+        needed = ".".join(map(str, MIN_SQLITE))
+        raise StoreError(
+            f"SQLite {found} is too old for two writers; install apsw >= {needed} "
+            "from its wheel, which brings its own SQLite",
+        )
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does: what SQLite puts beside it inherits its rights."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error

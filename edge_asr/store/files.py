@@ -1,0 +1,76 @@
+"""Files that survive a power cut: written whole, synchronised, locked, named in dated folders.
+
+A new name is only durable once its directory was synchronised; a rename is all or nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from edge_asr.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OWNER_ONLY = 0o600
+OWNER_ONLY_DIRECTORY = 0o700
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file into a sentence.
+
+    Raises:
+        StoreError: the block raised an ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def sync(path: Path) -> None:
+    """Synchronise a file or a directory with the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and its parents durably, for the owner only; no harm if it is there."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=OWNER_ONLY_DIRECTORY, exist_ok=True)
+    sync(path.parent)
+
+
+def lock_file(path: Path, *, create: bool) -> int | None:
+    """Open a file and lock it for this process, as long as the descriptor is open.
+
+    The lock ends with the process, however it ends.
+
+    Returns:
+        The descriptor; None when another process has the lock, or there is no such file.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+    while True:
+        try:
+            descriptor = os.open(path, flags, OWNER_ONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had the lock may have removed the file: then ours is a lock on nothing.
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        os.close(descriptor)

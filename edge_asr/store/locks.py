@@ -1,0 +1,70 @@
+"""Who may do what: one recognizer for each store, one listener for each source."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from edge_asr.errors import StoreError
+from edge_asr.store.files import file_errors, lock_file, make_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MAX_PID_DIGITS = 10
+
+
+@contextmanager
+def recognizer_lock(state_dir: Path) -> Iterator[None]:
+    """Be the one recognizer of this store.
+
+    Raises:
+        StoreError: another process is.
+    """
+    with _held(state_dir / "locks" / "recognize.lock", f"{state_dir} is already being transcribed"):
+        yield
+
+
+@contextmanager
+def listener_lock(state_dir: Path, source: str) -> Iterator[None]:
+    """Be the one listener to this source.
+
+    Raises:
+        StoreError: another process is.
+    """
+    # A sound file's name may hold anything.
+    name = source if _PLAIN_NAME.fullmatch(source) else _digest(source)
+    with _held(state_dir / "locks" / f"listen-{name}.lock", f"'{source}' is already listened to"):
+        yield
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@contextmanager
+def _held(path: Path, taken: str) -> Iterator[None]:
+    with file_errors(path):
+        make_directory(path.parent)
+        descriptor = lock_file(path, create=True)
+        if descriptor is None:
+            raise StoreError(f"{taken} by process {_holder(path)}; stop that one first")
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is still ours
+        os.close(descriptor)
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")[:_MAX_PID_DIGITS] or "unknown"
+    except (OSError, UnicodeDecodeError):
+        return "unknown"

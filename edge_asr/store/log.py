@@ -1,0 +1,144 @@
+"""The log as its readers see it: utterances with their text, in order, filtered, searched.
+
+Entries come in the order in which they were committed, which no jump of the clock can change. They
+are read in pages, so that a slow reader never holds up the writers' housekeeping.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_asr.store.query import parse_query
+from edge_asr.store.rows import (
+    N_TRANSCRIPT_COLUMNS,
+    N_UTTERANCE_COLUMNS,
+    TRANSCRIPT_COLUMNS,
+    UTTERANCE_COLUMNS,
+    transcript_from,
+    utterance_from,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_asr.records import Transcript, Utterance
+    from edge_asr.store.database import Database, Row
+
+PAGE = 500
+"""Entries in one read."""
+_COLUMNS = f"{UTTERANCE_COLUMNS}, {TRANSCRIPT_COLUMNS}"
+_FROM = "FROM transcripts t JOIN utterances u ON u.id = t.utterance_id WHERE"
+_IS_LATEST = (
+    "NOT EXISTS (SELECT 1 FROM transcripts n"
+    " WHERE n.utterance_id = t.utterance_id AND n.version > t.version)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version of what was said, and the utterance it is of."""
+
+    utterance: Utterance
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entries are wanted."""
+
+    since_utc_ns: int | None = None
+    """Spoken then or later."""
+    until_utc_ns: int | None = None
+    """Spoken before."""
+    source: str | None = None
+    language: str | None = None
+
+    def conditions(self) -> tuple[list[str], list[object]]:
+        """Return conditions on ``utterances u`` and ``transcripts t``, and their values."""
+        given = {
+            "u.start_utc_ns >= ?": self.since_utc_ns,
+            "u.start_utc_ns < ?": self.until_utc_ns,
+            "u.source = ?": self.source,
+            "t.language = ?": self.language,
+        }
+        wanted = {sql: value for sql, value in given.items() if value is not None}
+        return list(wanted), list(wanted.values())
+
+
+EVERYTHING = Filter()
+
+
+class Log:
+    """Reads entries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def entries(
+        self, wanted: Filter = EVERYTHING, *, all_versions: bool = False
+    ) -> Iterator[Entry]:
+        """Yield entries, oldest utterance first: the latest version of each, or all versions."""
+        conditions, values = wanted.conditions()
+        conditions.append("(t.utterance_id, t.version) > (?, ?)")
+        if not all_versions:
+            conditions.append(_IS_LATEST)
+        sql = (
+            f"SELECT {_COLUMNS} {_FROM} {' AND '.join(conditions)}"
+            f" ORDER BY t.utterance_id, t.version LIMIT {PAGE}"
+        )
+        last = (0, 0)
+        while page := self._database.rows(sql, (*values, *last)):
+            entries = [_entry(row) for row in page]
+            yield from entries
+            last = (entries[-1].transcript.utterance_id, entries[-1].transcript.version)
+
+    def last(self, n: int) -> list[Entry]:
+        """Return the latest versions of the last ``n`` utterances that have text, oldest first."""
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} {_FROM} {_IS_LATEST} ORDER BY t.utterance_id DESC LIMIT ?", (n,)
+        )
+        return [_entry(row) for row in reversed(rows)]
+
+    def since(self, after: int) -> tuple[list[Entry], int]:
+        """Return what was transcribed since then, in that order, and where to go on from.
+
+        Args:
+            after: what the last call returned as second; :meth:`position` for the first.
+        """
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS}, t.id {_FROM} t.id > ? ORDER BY t.id LIMIT {PAGE}", (after,)
+        )
+        return [_entry(row) for row in rows], rows[-1][-1] if rows else after
+
+    def position(self) -> int:
+        """Return the end of the log, for :meth:`since`."""
+        return int(self._database.rows("SELECT coalesce(max(id), 0) FROM transcripts")[0][0])
+
+    def search(self, typed: str, wanted: Filter = EVERYTHING, *, limit: int) -> list[Entry]:
+        """Return the newest utterances whose latest version has the typed words, newest first.
+
+        Words, ``"phrases"`` and ``beginnings*``; all must occur, case and accents do not matter.
+        Whatever is typed, it is no error.
+        """
+        query = parse_query(typed)
+        if not query.terms:
+            return []
+        conditions, values = wanted.conditions()
+        if query.needs_scan:
+            conditions += ["t.text LIKE ? ESCAPE '\\'"] * len(query.terms)
+            values += query.patterns
+        else:
+            conditions.append("t.id IN (SELECT rowid FROM words WHERE words MATCH ?)")
+            values.append(query.match)
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} {_FROM} {' AND '.join([*conditions, _IS_LATEST])}"
+            " ORDER BY t.utterance_id DESC LIMIT ?",
+            (*values, limit),
+        )
+        return [_entry(row) for row in rows]
+
+
+def _entry(row: Row) -> Entry:
+    middle, end = N_UTTERANCE_COLUMNS, N_UTTERANCE_COLUMNS + N_TRANSCRIPT_COLUMNS
+    return Entry(utterance_from(row[:middle]), transcript_from(row[middle:end]))

@@ -1,0 +1,60 @@
+"""Rows of the database <-> records."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from edge_asr.records import (
+    ClockQuality,
+    EndReason,
+    Gap,
+    GapKind,
+    Instant,
+    Recognition,
+    Task,
+    Transcript,
+    Utterance,
+)
+
+if TYPE_CHECKING:
+    from edge_asr.store.database import Row
+
+UTTERANCE_COLUMNS = (
+    "u.id, u.uid, u.source, u.start_utc_ns, u.start_monotonic_ns, u.boot_id, u.clock_quality, "
+    "u.n_samples, u.end_reason, u.audio_path, u.audio_sha256"
+)
+N_UTTERANCE_COLUMNS = 11
+TRANSCRIPT_COLUMNS = (
+    "t.utterance_id, t.version, t.text, t.language, t.language_probability, t.task, t.decode_s, "
+    "t.avg_logprob, t.flags, t.bundle, t.bundle_sha256, t.created_utc_ns"
+)
+N_TRANSCRIPT_COLUMNS = 12
+GAP_COLUMNS = "kind, start_utc_ns, start_monotonic_ns, boot_id, clock_quality, duration_s, detail"
+
+
+def utterance_from(row: Row) -> Utterance:
+    """Return the utterance of a row of ``UTTERANCE_COLUMNS``."""
+    utterance_id, uid, source, utc_ns, monotonic_ns, boot_id, quality, *rest = row
+    n_samples, end_reason, audio_path, audio_sha256 = rest
+    start = Instant(utc_ns, monotonic_ns, boot_id, ClockQuality(quality))
+    return Utterance(
+        utterance_id, uid, source, start, n_samples, EndReason(end_reason), audio_path, audio_sha256
+    )
+
+
+def transcript_from(row: Row) -> Transcript:
+    """Return the transcript of a row of ``TRANSCRIPT_COLUMNS``."""
+    utterance_id, version, text, language, probability, task, decode_s, logprob, flags, *rest = row
+    recognition = Recognition(
+        text, language, probability, Task(task), decode_s, logprob, tuple(json.loads(flags))
+    )
+    bundle, bundle_sha256, created_utc_ns = rest
+    return Transcript(utterance_id, version, recognition, bundle, bundle_sha256, created_utc_ns)
+
+
+def gap_from(row: Row) -> Gap:
+    """Return the gap of a row of ``GAP_COLUMNS``."""
+    kind, utc_ns, monotonic_ns, boot_id, quality, duration_s, detail = row
+    start = Instant(utc_ns, monotonic_ns, boot_id, ClockQuality(quality))
+    return Gap(GapKind(kind), start, duration_s, detail)

@@ -1,0 +1,127 @@
+"""The schema, as the list of steps that led to it. A step that was released is never edited.
+
+``user_version`` says how many steps a database has seen. A step is SQL, or a function where SQL is
+not enough; it and its number are committed together, so that a kill leaves the database before or
+after it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_asr.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_asr.store.database import Database
+
+    Migration = str | Callable[[Database], None]
+
+_FIRST = """
+CREATE TABLE utterances (
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice, in order of commits
+  uid                TEXT NOT NULL UNIQUE,               -- closing it again is harmless
+  source             TEXT NOT NULL,
+  start_utc_ns       INTEGER NOT NULL,
+  start_monotonic_ns INTEGER NOT NULL,
+  boot_id            TEXT NOT NULL,
+  clock_quality      TEXT NOT NULL,
+  n_samples          INTEGER NOT NULL,
+  end_reason         TEXT NOT NULL,
+  audio_path         TEXT NOT NULL,                      -- relative to the state directory
+  audio_sha256       TEXT NOT NULL,
+  audio_bytes        INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE transcripts (
+  id                   INTEGER PRIMARY KEY AUTOINCREMENT,
+  utterance_id         INTEGER NOT NULL REFERENCES utterances (id),
+  version              INTEGER NOT NULL,
+  text                 TEXT NOT NULL,
+  language             TEXT NOT NULL,
+  language_probability REAL,
+  task                 TEXT NOT NULL,
+  decode_s             REAL NOT NULL,
+  avg_logprob          REAL,
+  flags                TEXT NOT NULL,                    -- a JSON list
+  bundle               TEXT NOT NULL,
+  bundle_sha256        TEXT NOT NULL,
+  created_utc_ns       INTEGER NOT NULL,
+  UNIQUE (utterance_id, version)
+) STRICT;
+
+CREATE TABLE failures (
+  utterance_id INTEGER PRIMARY KEY REFERENCES utterances (id),
+  tries        INTEGER NOT NULL,                         -- it raised, or crashed the recognizer
+  kills        INTEGER NOT NULL,                         -- the recognizer vanished without a word
+  error        TEXT NOT NULL,                            -- the last one
+  last_utc_ns  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE gaps (
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+  source             TEXT NOT NULL,
+  kind               TEXT NOT NULL,
+  start_utc_ns       INTEGER NOT NULL,
+  start_monotonic_ns INTEGER NOT NULL,
+  boot_id            TEXT NOT NULL,
+  clock_quality      TEXT NOT NULL,
+  duration_s         REAL NOT NULL,
+  detail             TEXT NOT NULL
+) STRICT;
+
+-- The words of all versions; the text itself stays in the table above.
+CREATE VIRTUAL TABLE words USING fts5 (
+  text, content = 'transcripts', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER transcripts_added AFTER INSERT ON transcripts BEGIN
+  INSERT INTO words (rowid, text) VALUES (new.id, new.text);
+END;
+CREATE TRIGGER transcripts_removed AFTER DELETE ON transcripts BEGIN
+  INSERT INTO words (words, rowid, text) VALUES ('delete', old.id, old.text);
+END;
+CREATE TRIGGER transcripts_changed AFTER UPDATE OF text ON transcripts BEGIN
+  INSERT INTO words (words, rowid, text) VALUES ('delete', old.id, old.text);
+  INSERT INTO words (rowid, text) VALUES (new.id, new.text);
+END;
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+"""Step n leads from version n - 1 to n."""
+
+
+def migrate(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring a database up to date.
+
+    Raises:
+        StoreError: it was made by a newer edge-asr, or a step failed.
+    """
+    check_version(database, migrations)
+    while database.user_version < len(migrations):
+        with database.transaction():
+            # Asked again inside: another process may have been faster.
+            version = database.user_version
+            if version < len(migrations):
+                _apply(database, migrations[version], version + 1)
+
+
+def check_version(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Refuse a database from a newer edge-asr.
+
+    Raises:
+        StoreError: it is newer than this program.
+    """
+    if database.user_version > len(migrations):
+        raise StoreError(
+            f"the log has version {database.user_version}, this edge-asr knows up to "
+            f"{len(migrations)}; use the newer edge-asr that wrote it",
+        )
+
+
+def _apply(database: Database, migration: Migration, version: int) -> None:
+    if isinstance(migration, str):
+        database.script(migration)
+    else:
+        migration(database)
+    database.rows(f"PRAGMA user_version = {version}")

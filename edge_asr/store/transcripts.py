@@ -1,0 +1,207 @@
+"""Transcripts: what is to be transcribed, and the versions of text that came of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_asr.records import SAMPLE_RATE, Recognition, Transcript
+from edge_asr.store.attempts import AttemptMark
+from edge_asr.store.failures import MAX_KILLS, MAX_TRIES, Failures
+from edge_asr.store.rows import (
+    TRANSCRIPT_COLUMNS,
+    UTTERANCE_COLUMNS,
+    transcript_from,
+    utterance_from,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from edge_asr.records import Utterance
+    from edge_asr.store.database import Database
+
+_UNTRANSCRIBED = (
+    "utterances u LEFT JOIN failures f ON f.utterance_id = u.id WHERE u.id >= ?"
+    " AND NOT EXISTS (SELECT 1 FROM transcripts t WHERE t.utterance_id = u.id)"
+)
+_QUARANTINED = f"(coalesce(f.tries, 0) >= {MAX_TRIES} OR coalesce(f.kills, 0) >= {MAX_KILLS})"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is not transcribed yet."""
+
+    n: int
+    duration_s: float
+    n_quarantined: int
+    """Not counted above: utterances that failed too often and are not tried again."""
+
+
+class Transcripts:
+    """Versions of text. They are added, never overwritten."""
+
+    def __init__(self, database: Database, state_dir: Path) -> None:
+        self._database = database
+        self._mark = AttemptMark(state_dir)
+        self.failures = Failures(database)
+        self._all_done_below = 0
+        """Every utterance below this id has a transcript. Ids grow, so this only ever rises."""
+
+    def pending(self, skip: Collection[int] = ()) -> Utterance | None:
+        """Return the oldest utterance without a transcript, or None.
+
+        Those whose recognizer was killed before come last, quarantined ones never.
+
+        Args:
+            skip: ids to leave out, such as those that failed a moment ago.
+        """
+        self._advance()
+        for kills, order in (("f.kills IS NULL OR f.kills = 0", "u.id"), ("1", "f.kills, u.id")):
+            row = self._database.row(
+                f"SELECT {UTTERANCE_COLUMNS} FROM {_UNTRANSCRIBED} AND NOT {_QUARANTINED}"
+                f" AND u.id NOT IN (SELECT value FROM json_each(?)) AND ({kills})"
+                f" ORDER BY {order} LIMIT 1",
+                (self._all_done_below, json.dumps(list(skip))),
+            )
+            if row:
+                return utterance_from(row)
+        return None
+
+    def backlog(self) -> Backlog:
+        """Return how much is pending."""
+        self._advance()
+        n, n_samples, n_quarantined = self._database.rows(
+            f"SELECT count(*) FILTER (WHERE NOT {_QUARANTINED}),"
+            f" total(u.n_samples) FILTER (WHERE NOT {_QUARANTINED}),"
+            f" count(*) FILTER (WHERE {_QUARANTINED}) FROM {_UNTRANSCRIBED}",
+            (self._all_done_below,),
+        )[0]
+        return Backlog(n, n_samples / SAMPLE_RATE, n_quarantined)
+
+    def add(
+        self,
+        utterance_id: int,
+        recognition: Recognition,
+        *,
+        bundle: str,
+        bundle_sha256: str,
+        created_utc_ns: int,
+    ) -> Transcript:
+        """Add a version. It is safe when this returns.
+
+        Raises:
+            StoreError: the disk refuses, or there is no such utterance.
+        """
+        with self._database.transaction():
+            version = self._last_version(utterance_id) + 1
+            transcript = Transcript(
+                utterance_id, version, recognition, bundle, bundle_sha256, created_utc_ns
+            )
+            self._insert(transcript)
+        return transcript
+
+    def add_first(
+        self,
+        utterance_id: int,
+        recognition: Recognition,
+        *,
+        bundle: str,
+        bundle_sha256: str,
+        created_utc_ns: int,
+    ) -> Transcript | None:
+        """Add version 1; None, and nothing is added, if it is there already.
+
+        So neither two recognizers nor one that was killed make a duplicate.
+
+        Raises:
+            StoreError: the disk refuses, or there is no such utterance.
+        """
+        transcript = Transcript(utterance_id, 1, recognition, bundle, bundle_sha256, created_utc_ns)
+        with self._database.transaction():
+            if self._last_version(utterance_id):
+                return None
+            self._insert(transcript)
+        return transcript
+
+    def versions(self, utterance_id: int) -> list[Transcript]:
+        """Return all versions of one utterance, the first one first."""
+        rows = self._database.rows(
+            f"SELECT {TRANSCRIPT_COLUMNS} FROM transcripts t WHERE t.utterance_id = ?"
+            " ORDER BY t.version",
+            (utterance_id,),
+        )
+        return [transcript_from(row) for row in rows]
+
+    def latest(self, utterance_id: int) -> Transcript | None:
+        """Return the last version of one utterance, or None."""
+        versions = self.versions(utterance_id)
+        return versions[-1] if versions else None
+
+    def record_failure(self, utterance_id: int, error: str) -> None:
+        """Count a failed try; after three the utterance is quarantined.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self.failures.record(utterance_id, error, time.time_ns())
+
+    def begin_attempt(self, utterance_id: int) -> None:
+        """Mark this utterance as being transcribed, in case that the process dies of it."""
+        self._mark.set(utterance_id)
+
+    def end_attempt(self) -> None:
+        """Mark the attempt as survived."""
+        self._mark.clear()
+
+    def settle_attempts(self) -> None:
+        """Count the attempt that a dead recognizer left. Only the one recognizer may call this."""
+        left = self._mark.take_left()
+        if left is not None:
+            self.failures.record_left(left, time.time_ns())
+            self._mark.clear()
+
+    def close(self) -> None:
+        """Remove the mark."""
+        self._mark.close()
+
+    def _advance(self) -> None:
+        """Raise ``_all_done_below`` as far as it goes, so that a long log is not read each time."""
+        last = self._database.rows("SELECT coalesce(max(id), 0) FROM utterances")[0][0]
+        first = self._database.row(
+            f"SELECT u.id FROM {_UNTRANSCRIBED} ORDER BY u.id LIMIT 1",
+            (self._all_done_below,),
+        )
+        self._all_done_below = min(first[0], last + 1) if first else last + 1
+
+    def _last_version(self, utterance_id: int) -> int:
+        row = self._database.row(
+            "SELECT coalesce(max(version), 0) FROM transcripts WHERE utterance_id = ?",
+            (utterance_id,),
+        )
+        return int(row[0]) if row else 0
+
+    def _insert(self, transcript: Transcript) -> None:
+        recognition = transcript.recognition
+        self._database.rows(
+            "INSERT INTO transcripts (utterance_id, version, text, language, language_probability,"
+            " task, decode_s, avg_logprob, flags, bundle, bundle_sha256, created_utc_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                transcript.utterance_id,
+                transcript.version,
+                recognition.text,
+                recognition.language,
+                recognition.language_probability,
+                recognition.task.value,
+                recognition.decode_s,
+                recognition.avg_logprob,
+                json.dumps(recognition.flags),
+                transcript.bundle,
+                transcript.bundle_sha256,
+                transcript.created_utc_ns,
+            ),
+        )
