@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FIRST_FRAMES_TIMEOUT_S = 5.0
 FRAMES_TIMEOUT_S = 1.0
 STATUS_INTERVAL_S = 1.0
-_USUAL_OPENING_S = 2.0
+_USUAL_OPENING_S = 2.5
 """A start that takes no longer is not worth a word: sound servers take up to two seconds."""
 FIRST_BACK_OFF_S = 0.25
 LONGEST_BACK_OFF_S = 2.0
@@ -135,7 +135,7 @@ class Microphone:
     def _wait(self, duration_s: float) -> Iterator[SourceStatus]:
         end_s = time.monotonic() + duration_s
         while (left_s := end_s - time.monotonic()) > 0 and not self._stop.is_set():
-            self._stop.wait(min(left_s, STATUS_INTERVAL_S))
+            self._stop.wait(min(left_s, self._presence.reminder_due_s))
             yield from self._presence.reminder()
 
     def _kill_child(self) -> None:
@@ -174,10 +174,15 @@ class _Presence:
             self._hearing = False
             yield self._absence()
 
+    @property
+    def reminder_due_s(self) -> float:
+        """In how many seconds absence is to be told again."""
+        interval_s = STATUS_INTERVAL_S if self._absence_told else _USUAL_OPENING_S
+        return max(0.0, interval_s - (time.monotonic_ns() - self._told_ns) / 1e9)
+
     def reminder(self) -> Iterator[SourceStatus]:
         """Say again that there is no sound, if that was a second ago."""
-        interval_s = STATUS_INTERVAL_S if self._absence_told else _USUAL_OPENING_S
-        if not self._hearing and time.monotonic_ns() - self._told_ns >= interval_s * 1e9:
+        if not self._hearing and self.reminder_due_s <= 0:
             yield self._absence()
 
     def absence_until(self, end_ns: int) -> Iterator[Gap]:

@@ -74,7 +74,7 @@ def test_a_codec_on_the_board_is_known_by_its_card(machine):
     assert device.identities()[0] == "card:sndrpihifiberry"
 
 
-def test_the_card_id_is_found_where_proc_is_hidden(machine, tmp_path):
+def test_the_card_id_is_found_where_proc_is_hidden(machine):
     machine.solder(0, "hifi")
     (machine.proc / "card0" / "id").unlink()
     (machine.sys_class / "card0" / "id").write_text("hifi\n")
