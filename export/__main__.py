@@ -18,7 +18,11 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.argument("recipe", required=False)
 @click.option("--list", "list_only", is_flag=True, help="List the recipes.")
 @click.option("--from", "folder", type=FOLDER, help="Take the weights from a checkpoint folder.")
-@click.option("--out", type=FOLDER, default=Path("bundles"), show_default=True)
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Folder that holds bundles, or of the sample.  [default: bundles, or build/sample]",
+)
 @click.option("--quantize", type=click.Choice([str(each) for each in Quantization]))
 @click.option(
     "--speech",
@@ -28,17 +32,23 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     help="More speech for the quality gate: a folder with a manifest.jsonl.",
 )
 @click.option("--work", type=FOLDER, default=Path("build/export"), show_default=True)
-@click.option("--sample", type=FOLDER, default=Path("build/sample"), show_default=True)
+@click.option(
+    "--sounds",
+    type=FOLDER,
+    default=Path("/usr/share/asterisk/sounds"),
+    show_default=True,
+    help="Recorded prompts that the sample is made from.",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def main(
     recipe: str | None,
     list_only: bool,  # noqa: FBT001 (click passes options by name)
     folder: Path | None,
-    out: Path,
+    out: Path | None,
     quantize: str | None,
     speech: Path | None,
     work: Path,
-    sample: Path,
+    sounds: Path,
     debug: bool,  # noqa: FBT001
 ) -> None:
     """Build the bundle of RECIPE: a name from models/, or a .yaml file.
@@ -52,9 +62,10 @@ def main(
         elif recipe is None:
             raise click.UsageError("name a recipe, or --list them")
         elif recipe == "sample":
-            _build_sample(sample, reporter)
+            _build_sample(out or Path("build/sample"), sounds, reporter)
         else:
-            _build(recipe, folder, out, quantize, speech, work, sample, reporter)
+            bundles = out or Path("bundles")
+            _build(recipe, folder, bundles, quantize, speech, work, sounds, reporter)
     except EdgeAsrError as error:
         if debug:
             raise
@@ -67,10 +78,10 @@ def _list() -> None:
         click.echo(f"{known.name:<18}{known.summary}")
 
 
-def _build_sample(sample: Path, reporter: Reporter) -> None:
+def _build_sample(sample: Path, sounds: Path, reporter: Reporter) -> None:
     from export.sample import build_sample
 
-    build_sample(sample)
+    build_sample(sample, sounds=sounds)
     reporter.say(f"{sample}: written")
 
 
@@ -81,7 +92,7 @@ def _build(
     quantize: str | None,
     speech: Path | None,
     work: Path,
-    sample: Path,
+    sounds: Path,
     reporter: Reporter,
 ) -> None:
     from export.build import build
@@ -98,7 +109,7 @@ def _build(
             quantization=Quantization(quantize) if quantize else asked.quantize,
             out=out,
             work=work,
-            sample=sample,
+            sounds=sounds,
             speech=speech,
             reporter=reporter,
         ),

@@ -8,6 +8,7 @@ from edge_asr.bundle import open_bundle
 from edge_asr.errors import BundleError
 from export import silero
 from export.errors import RecipeError
+from export.gate import speech_id
 from export.steps import code_sha256, digest, versions
 
 if TYPE_CHECKING:
@@ -53,4 +54,8 @@ def _is_there(order: Order, provenance: dict[str, Any]) -> bool:
         bundle = open_bundle(order.target)
     except BundleError:
         return False
-    return bool(bundle.manifest.export.get("key") == provenance["key"])
+    if bundle.manifest.export.get("key") != provenance["key"]:
+        return False
+    # A bundle that was held against more speech than is named now need not be built again.
+    heard = bundle.manifest.quality.items()
+    return order.recipe.family != "whisper" or speech_id(order).items() <= heard

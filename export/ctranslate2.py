@@ -3,7 +3,7 @@
 The layout, little-endian (CTranslate2's ``ModelSpec`` serialisation, binary version 6)::
 
     u32 version   string spec   u32 revision
-    u32 n_tensors,  then each:  string name   u8 rank   u32 dims[rank]   u8 dtype   u32 n_bytes   data
+    u32 n_tensors,  then each:  string name  u8 rank  u32 dims[rank]  u8 dtype  u32 n_bytes  data
     u32 n_aliases,  then each:  string alias  string tensor
 
 A string is a u16 length and that many bytes, the last one NUL. Nothing a file claims is believed:

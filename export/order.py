@@ -25,8 +25,8 @@ class Order:
     """Folder that holds bundles."""
     work: Path
     """Folder for what lies between."""
-    sample: Path
-    """Folder of the project's own speech sample."""
+    sounds: Path
+    """Folder of the recorded prompts that the sample is made from."""
     speech: Path | None
     """Folder with more speech for the quality gate, and its manifest.jsonl."""
     reporter: Reporter

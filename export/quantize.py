@@ -19,16 +19,12 @@ from typing import TYPE_CHECKING
 import onnx
 
 from edge_asr.recognizers.whisper import DECODER, ENCODER
+from export.blocks import to_blocks
 from export.recipe import Quantization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-BLOCK_SIZE = 32
-"""Weights that share one 4-bit scale. ARM's kernels want multiples of it, without zero points."""
-ACCURACY_LEVEL = 4
-"""onnxruntime's name for int8 activations; without it 4-bit weights are unpacked to float32."""
 
 
 def quantize_graphs(
@@ -69,22 +65,6 @@ def to_int8(source: Path, target: Path, float_matmuls: Sequence[str] = ()) -> No
             weight_type=QuantType.QInt8,
             nodes_to_exclude=_named(source, float_matmuls),
         )
-
-
-def to_blocks(source: Path, target: Path, *, bits: int, block_size: int = BLOCK_SIZE) -> None:
-    """Quantize one graph's matrix products to blocks of ``bits`` bits, symmetric."""
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-
-    with _quiet():
-        quantizer = MatMulNBitsQuantizer(
-            onnx.load(source),
-            bits=bits,
-            block_size=block_size,
-            is_symmetric=True,
-            accuracy_level=ACCURACY_LEVEL,
-        )
-        quantizer.process()
-    quantizer.model.save_model_to_file(str(target), use_external_data_format=False)
 
 
 def _named(source: Path, parts: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Recipes: how to build a bundle, written by hand in ``models/*.yaml``. export's one door to yaml."""
+"""Recipes: how to build a bundle, written by hand in ``models/``. export's one door to yaml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ MODELS = Path(__file__).resolve().parent.parent / "models"
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-PinnedPackage = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+$")]
+PinnedPackage = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+$")
+]
 CommitHash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}$")]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Percent = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]

@@ -27,7 +27,7 @@ def digest(*parts: object) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that shape a bundle; those not installed are left out."""
+    """Return the versions of the libraries that shape a bundle, of those that are installed."""
     found = {}
     for name in _LIBRARIES:
         try:

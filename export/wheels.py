@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from export.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from export.recipe import WheelFile, WheelSource
@@ -69,17 +69,26 @@ def take_files(files: dict[str, WheelFile], wheels: Sequence[Path], directory: P
             )
 
 
-def _append(member: str, wheels: Sequence[Path], *sinks: object) -> None:
+def _append(member: str, wheels: Sequence[Path], *sinks: Callable[[bytes], object]) -> None:
+    """Pass the content of ``member``, in whichever wheel it is, to every sink."""
     for wheel in wheels:
         try:
             with zipfile.ZipFile(wheel) as archive:
-                if member not in archive.namelist():
-                    continue
-                with archive.open(member) as file:
-                    while block := file.read(_BLOCK_BYTES):
-                        for sink in sinks:
-                            sink(block)  # type: ignore[operator]
-            return
+                if member in archive.namelist():
+                    _pass_on(archive, member, sinks)
+                    return
         except (zipfile.BadZipFile, EOFError, OSError) as error:
             raise SourceError(f"{wheel.name}: not a wheel that can be read ({error})") from error
-    raise SourceError(f"no file {member} in {', '.join(wheel.name for wheel in wheels) or 'nothing'}")
+    there = ", ".join(wheel.name for wheel in wheels) or "no wheel"
+    raise SourceError(f"there is no file {member} in {there}")
+
+
+def _pass_on(
+    archive: zipfile.ZipFile,
+    member: str,
+    sinks: Sequence[Callable[[bytes], object]],
+) -> None:
+    with archive.open(member) as file:
+        while block := file.read(_BLOCK_BYTES):
+            for sink in sinks:
+                sink(block)

@@ -1,13 +1,17 @@
-"""The Whisper bundle: weights -> checkpoint -> float graphs -> quantized graphs -> gate -> bundle."""
+"""The Whisper bundle: weights -> checkpoint -> float graphs -> quantized ones -> gate -> bundle."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_asr.recognizers.whisper import DECODER, ENCODER, TOKENIZER
+from export.blocks import ACCURACY_LEVEL, BLOCK_SIZE
 from export.bundle_writer import LICENCE, Contents, write_bundle
-from export.quantize import ACCURACY_LEVEL, BLOCK_SIZE, quantize_graphs
+from export.gate import pass_gate
+from export.quantize import quantize_graphs
 from export.recipe import Quantization
 from export.source import fetch
 from export.steps import code_sha256, digest, make_once, versions
@@ -16,10 +20,12 @@ from export.whisper_manifest import whisper_capabilities, whisper_model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_asr.bundle import Bundle
     from export.order import Order
 
 FAMILY = "whisper"
 _FACTS = "facts.json"
+_CANDIDATES = "candidates"
 
 
 def build_whisper(order: Order, provenance: dict[str, Any]) -> None:
@@ -34,8 +40,22 @@ def build_whisper(order: Order, provenance: dict[str, Any]) -> None:
     float_graphs = _float_graphs(order, checkpoint)
     graphs = _quantized_graphs(order, float_graphs)
     facts = json.loads((float_graphs / _FACTS).read_text(encoding="utf-8"))
+    exported = _contents(order, checkpoint, float_graphs, provenance | facts)
     contents = _contents(order, checkpoint, graphs, provenance | facts)
-    write_bundle(contents, order.target)
+    quality = pass_gate(
+        order,
+        checkpoint,
+        _candidate(order, exported, "float"),
+        None if graphs == float_graphs else _candidate(order, contents, "quantized"),
+    )
+    with order.reporter.step("write the bundle"):
+        write_bundle(replace(contents, quality=quality), order.target)
+    shutil.rmtree(order.workshop / _CANDIDATES)
+
+
+def _candidate(order: Order, contents: Contents, kind: str) -> Bundle:
+    """Return a bundle for the gate alone: what a device would open."""
+    return write_bundle(contents, order.workshop / _CANDIDATES / kind)
 
 
 def _checkpoint(order: Order) -> Path:
@@ -119,7 +139,7 @@ def _quantization(order: Order) -> dict[str, Any]:
         "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}",
         "accuracy_level": ACCURACY_LEVEL,
     }
-    graphs = {
+    graphs: dict[Quantization, dict[str, Any]] = {
         Quantization.NONE: {},
         Quantization.INT8: {"encoder": int8, "decoder": int8},
         Quantization.INT4: {"encoder": int8, "decoder": blocks},

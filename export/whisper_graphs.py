@@ -145,7 +145,10 @@ class _SelfAttention(_Attention):
         super().__init__(attention)
         # Heads of a power of two's square (all of Whisper's are 64 wide) scale exactly.
         parts = [
-            (attention.q_proj.weight * attention.scaling, attention.q_proj.bias * attention.scaling),
+            (
+                attention.q_proj.weight * attention.scaling,
+                attention.q_proj.bias * attention.scaling,
+            ),
             (attention.k_proj.weight, torch.zeros_like(attention.q_proj.bias)),
             (attention.v_proj.weight, attention.v_proj.bias),
         ]
@@ -203,7 +206,7 @@ class _EncoderLayer(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         attended, _ = self.self_attention(self.self_norm(hidden))
-        return self.feed_forward(hidden + attended)  # type: ignore[no-any-return]
+        return self.feed_forward(hidden + attended)
 
 
 class _DecoderLayer(nn.Module):
@@ -236,7 +239,7 @@ class _FeedForward(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         widened = nn.functional.gelu(self.up(self.norm(hidden)))
-        return hidden + self.down(widened)  # type: ignore[no-any-return]
+        return hidden + self.down(widened)
 
 
 def _linear(parts: list[tuple[torch.Tensor, torch.Tensor]]) -> nn.Linear:

@@ -79,7 +79,7 @@ def _submodels(model: WhisperForConditionalGeneration) -> dict[str, torch.nn.Mod
     }
 
 
-class _WhisperOnnxConfig(OnnxConfig):  # type: ignore[misc]
+class _WhisperOnnxConfig(OnnxConfig):
     """What both graphs share."""
 
     NORMALIZED_CONFIG_CLASS = NormalizedConfig
@@ -90,7 +90,8 @@ class _WhisperOnnxConfig(OnnxConfig):  # type: ignore[misc]
 
     def ordered_inputs(self, _model: torch.nn.Module) -> Axes:
         """Return the inputs in the order in which ``forward`` takes them."""
-        return self.inputs
+        inputs: Axes = self.inputs
+        return inputs
 
     @property
     def _n_layers(self) -> int:
@@ -171,7 +172,7 @@ def _flattened(prefix: str, layers: Any, kinds: tuple[str, ...]) -> dict[str, An
 
 @contextmanager
 def _quiet() -> Iterator[list[str]]:
-    """Keep the tracer's chatter off the terminal; collect Optimum's complaints, which it only logs."""
+    """Keep the tracer's chatter off the terminal; collect Optimum's complaints, which it logs."""
     complaints: list[str] = []
     logger = logging.getLogger("optimum")
     handler = _Collector(complaints)
