@@ -149,14 +149,19 @@ def match(wanted: str, devices: Sequence[InputDevice]) -> InputDevice:
     found = [device for device in devices if _means(wanted, device)]
     if not found:
         raise MicrophoneError(f"no microphone '{wanted}'; {_listed(devices)}")
-    # A card with several devices: the first is its microphone, as in ALSA's own hw:CARD.
-    first = min(found, key=lambda device: device.pcm)
-    if any(device.card is None or device.card != first.card for device in found) and len(found) > 1:
-        choices = ", ".join(_most_telling(device, devices) for device in found)
+    if (device := _the_one(found)) is None:
+        choices = ", ".join(telling_identities(each, devices)[0] for each in found)
         raise MicrophoneError(
             f"'{wanted}' means {len(found)} microphones; be more specific, with one of: {choices}",
         )
-    return first
+    return device
+
+
+def _the_one(found: Sequence[InputDevice]) -> InputDevice | None:
+    """Return the first device of a card, as ALSA's own ``hw:CARD`` does, or the only one."""
+    first = min(found, key=lambda device: device.pcm)
+    same_card = first.card is not None and all(device.card == first.card for device in found)
+    return first if same_card or len(found) == 1 else None
 
 
 def _means(wanted: str, device: InputDevice) -> bool:
@@ -175,18 +180,20 @@ def _means(wanted: str, device: InputDevice) -> bool:
     return device.usb == usb and (not serial or device.usb_serial == serial)
 
 
-def _most_telling(device: InputDevice, devices: Sequence[InputDevice]) -> str:
-    """Return the first identity that means this device alone, by meaning or by index."""
-    for identity in device.identities():
-        if all(other == device or not _means(identity, other) for other in devices):
-            return identity
-    return f"name:{escape(device.name)}"
+def telling_identities(device: InputDevice, devices: Sequence[InputDevice]) -> list[str]:
+    """Return what means ``device`` and no other of ``devices``; what changes least comes first."""
+    telling = [
+        identity
+        for identity in device.identities()
+        if _the_one([other for other in devices if _means(identity, other)]) == device
+    ]
+    return telling or [f"name:{escape(device.name)}"]
 
 
 def _listed(devices: Sequence[InputDevice]) -> str:
     if not devices:
         return "the machine has no microphone that can be opened now"
-    return "there: " + ", ".join(_most_telling(device, devices) for device in devices)
+    return "there: " + ", ".join(telling_identities(device, devices)[0] for device in devices)
 
 
 def list_microphones() -> list[InputDevice]:
