@@ -8,7 +8,7 @@ of threads is always stated.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MINIMUM_VERSION = (1, 27)
 """Older wheels lack the ARM kernels on aarch64 (1.23) and read model data from outside the model's
 folder (until 1.24.1)."""
-Tensor = onnxruntime.OrtValue
+Tensor: TypeAlias = onnxruntime.OrtValue
 """A tensor in the runtime's own memory; :func:`tensor` makes one, ``.numpy()`` copies it out."""
 
 
