@@ -99,6 +99,7 @@ install_program() {
   "${pip[@]}" "$wheel"
   # Again without its dependencies: a rebuilt wheel of the same version is a change, too.
   "${pip[@]}" --force-reinstall --no-deps "$wheel"
+  remove_hub_client "$environment"
   # Files name the directory that they will be in, not the one they were staged in. Services find
   # everything compiled: to them the directory is read-only.
   local compile=("$environment/bin/python" -m compileall -q)
@@ -112,6 +113,34 @@ install_program() {
   staging || commands=/usr/local/bin
   install -d "$commands"
   ln -sfn "$PREFIX/bin/edge-asr" "$commands/edge-asr"
+}
+
+# tokenizers declares a client of a model hub, which it only needs to download models. A machine
+# that never downloads anything is better off without it and what came with it.
+remove_hub_client() {
+  "$1/bin/python" - <<'END' | xargs --no-run-if-empty "$1/bin/python" -m pip --quiet uninstall --yes
+import re
+from importlib.metadata import distributions
+
+def plain(requirement):
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+requires = {
+    plain(found.metadata["Name"]): {plain(r) for r in found.requires or [] if "extra ==" not in r}
+    for found in distributions()
+}
+
+def reached(name, without=()):
+    seen, ahead = set(), [name]
+    while ahead:
+        here = ahead.pop()
+        if here in requires and here not in seen and here not in without:
+            seen.add(here)
+            ahead += requires[here]
+    return seen
+
+print(*sorted(reached("huggingface-hub") - reached("edge-asr", without={"huggingface-hub"})))
+END
 }
 
 # A packager's files belong in /usr/lib, an administrator's in /etc.

@@ -9,6 +9,7 @@ its own.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ MIN_SQLITE = (3, 51, 3)
 """The first release without the WAL-reset race (https://sqlite.org/wal.html#walresetbug)."""
 BUSY_TIMEOUT_MS = 5_000
 """How long a writer waits for another one. A commit takes milliseconds, a migration more."""
+_RETRY_S = 0.02
 
 _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
@@ -66,7 +68,7 @@ class Database:
     """
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
-        _check_library()
+        check_library()
         self._path = path
         if not readonly:
             _make_private(path)
@@ -75,7 +77,9 @@ class Database:
             self._connection = apsw.Connection(str(path), flags=flags)
             try:
                 self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-                for pragma in _PRAGMAS if readonly else (*_WRITER_PRAGMAS, *_PRAGMAS):
+                if not readonly:
+                    self._become_writer()
+                for pragma in _PRAGMAS:
                     self._connection.execute(pragma).fetchall()
             except apsw.Error:
                 self._connection.close()
@@ -120,6 +124,20 @@ class Database:
         row = self.row("PRAGMA user_version")
         return int(row[0]) if row else 0
 
+    def _become_writer(self) -> None:
+        # Turning on WAL does not wait for others who do the same: SQLite's timeout is not asked.
+        deadline_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+        while True:
+            try:
+                for pragma in _WRITER_PRAGMAS:
+                    self._connection.execute(pragma).fetchall()
+            except apsw.BusyError:
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(_RETRY_S)
+            else:
+                return
+
     @contextmanager
     def _sentences(self) -> Iterator[None]:
         try:
@@ -139,14 +157,20 @@ def _storable(parameters: Sequence[object]) -> list[object]:
     ]
 
 
-def _check_library() -> None:
-    found = apsw.sqlite_lib_version()
+def check_library() -> str:
+    """Return the version of SQLite.
+
+    Raises:
+        StoreError: it is too old.
+    """
+    found = str(apsw.sqlite_lib_version())
     if tuple(int(part) for part in found.split(".")) < MIN_SQLITE:
         needed = ".".join(map(str, MIN_SQLITE))
         raise StoreError(
             f"SQLite {found} is too old for two writers; install apsw >= {needed} "
             "from its wheel, which brings its own SQLite",
         )
+    return found
 
 
 def _make_private(path: Path) -> None:

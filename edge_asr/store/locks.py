@@ -37,10 +37,25 @@ def listener_lock(state_dir: Path, source: str) -> Iterator[None]:
     Raises:
         StoreError: another process is.
     """
+    with _held(_listener_path(state_dir, source), f"'{source}' is already listened to"):
+        yield
+
+
+def is_listened_to(state_dir: Path, source: str) -> bool:
+    """Say whether a process listens to this source now."""
+    path = _listener_path(state_dir, source)
+    with file_errors(path):
+        descriptor = lock_file(path, create=False)
+        if descriptor is None:
+            return path.exists()
+    os.close(descriptor)
+    return False
+
+
+def _listener_path(state_dir: Path, source: str) -> Path:
     # A sound file's name may hold anything.
     name = source if _PLAIN_NAME.fullmatch(source) else _digest(source)
-    with _held(state_dir / "locks" / f"listen-{name}.lock", f"'{source}' is already listened to"):
-        yield
+    return state_dir / "locks" / f"listen-{name}.lock"
 
 
 def _digest(name: str) -> str:

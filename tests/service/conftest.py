@@ -71,20 +71,44 @@ def manager(tmp_path):
                     Path(group).rmdir()
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """Return a wheel with a command ``edge-asr`` and nothing else: what is tested is the script."""
-    path = tmp_path_factory.mktemp("wheel") / "edge_asr-0.1.0-py3-none-any.whl"
-    info = "edge_asr-0.1.0.dist-info"
-    files = {
-        "edge_asr_stub.py": "def main():\n    print('the stub runs')\n",
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: edge-asr\nVersion: 0.1.0\n",
+def make_wheel(directory, name, *, requires=(), files=None):
+    """Write a wheel of version 0.1.0 and return its path."""
+    stem = f"{name.replace('-', '_')}-0.1.0"
+    info = f"{stem}.dist-info"
+    needed = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    contents = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n{needed}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": "[console_scripts]\nedge-asr = edge_asr_stub:main\n",
+        **{file.format(info=info): text for file, text in (files or {}).items()},
     }
+    path = directory / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-        record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+        for file, text in contents.items():
+            archive.writestr(file, text)
+        record = "".join(f"{file},,\n" for file in [*contents, f"{info}/RECORD"])
         archive.writestr(f"{info}/RECORD", record)
     return path
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """Return a wheel with a command ``edge-asr`` that prints a line; what it needs lies beside it.
+
+    What is tested is the script, so the dependencies are stand-ins: one that both need, and what
+    only the client of a model hub needs.
+    """
+    directory = tmp_path_factory.mktemp("wheels")
+    make_wheel(directory, "packaging")
+    make_wheel(directory, "httpx")
+    make_wheel(directory, "huggingface-hub", requires=["httpx>=0.1", "packaging", "edge-asr-x"])
+    make_wheel(directory, "edge-asr-x", requires=["huggingface_hub; extra == 'circle'"])
+    make_wheel(directory, "tokenizers", requires=["huggingface_hub<3.0,>=0.1"])
+    return make_wheel(
+        directory,
+        "edge-asr",
+        requires=["tokenizers>=0.1", "packaging", "missing; extra == 'serve'"],
+        files={
+            "edge_asr_stub.py": "def main():\n    print('the stub runs')\n",
+            "{info}/entry_points.txt": "[console_scripts]\nedge-asr = edge_asr_stub:main\n",
+        },
+    )

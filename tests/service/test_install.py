@@ -12,15 +12,20 @@ SYSTEMD = ROOT / "systemd"
 UNITS = ("edge-asr-listen@.service", "edge-asr-recognize.service", "edge-asr.target")
 
 
+def offline(wheel):
+    """Return an environment in which pip finds the stand-ins beside the wheel, and nothing else."""
+    return {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(Path(wheel).parent)}
+
+
 def script(name, *arguments, wrap=(), **environ):
-    """Run a script; pip finds no index, so that only the stub can be installed."""
+    """Run a script; the first argument may be a wheel."""
     return subprocess.run(
         [*wrap, "bash", str(SYSTEMD / name), *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
-        env={**os.environ, "PIP_NO_INDEX": "1", **{k: str(v) for k, v in environ.items()}},
+        env={**offline([*arguments, ""][0]), **{k: str(v) for k, v in environ.items()}},
     )
 
 
@@ -53,7 +58,9 @@ def staged_once(tmp_path_factory, wheel):
 @pytest.fixture
 def staged(tmp_path, staged_once):
     """Return a staged root that a test may change."""
-    return shutil.copytree(staged_once, tmp_path / "root", symlinks=True)
+    copy = tmp_path / "root"
+    yield shutil.copytree(staged_once, copy, symlinks=True)
+    shutil.rmtree(copy)
 
 
 def test_staging_puts_every_file_where_a_package_has_it(staged_once):
@@ -77,6 +84,12 @@ def test_no_staged_file_names_the_directory_it_was_staged_in(staged_once):
     for path in staged_once.rglob("*"):
         if path.is_file() and not path.is_symlink():
             assert str(staged_once).encode() not in path.read_bytes(), path
+
+
+def test_the_client_of_a_model_hub_does_not_stay_on_the_device(staged_once):
+    packages = staged_once.glob("opt/edge-asr/lib/python3*/site-packages/*-0.1.0.dist-info")
+    names = {path.name.removesuffix("-0.1.0.dist-info") for path in packages}
+    assert names == {"edge_asr", "tokenizers", "packaging"}
 
 
 def test_systemd_finds_no_fault_in_what_was_staged(staged):
@@ -269,8 +282,7 @@ def test_installing_and_removing_for_real_in_a_mount_namespace(tmp_path, wheel):
         check=False,
         timeout=120,
         env={
-            **os.environ,
-            "PIP_NO_INDEX": "1",
+            **offline(wheel),
             "PATH": f"{apt.parent}:{os.environ['PATH']}",
         },
     )

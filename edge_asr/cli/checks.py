@@ -1,0 +1,254 @@
+"""What ``doctor`` looks at. Each check asks one question and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_asr import __version__
+from edge_asr.errors import EdgeAsrError, MicrophoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge_asr.cli.context import Context
+
+MEMORY_BASE_BYTES = 150 << 20
+MEMORY_FACTOR = 2
+"""Working memory of recognition: a base, and twice the bundle. Measured at their peak: whisper-base
+(135 MB) 416 MB, whisper-tiny.en (84 MB) 313 MB."""
+DISK_LOW_BYTES = 512 << 20
+DISK_FULL_BYTES = 64 << 20
+"""An hour of speech takes about 60 MB."""
+LONG_BACKLOG_S = 3600.0
+_SYSTEMD_TIMEOUT_S = 10.0
+
+
+class Verdict(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, but will not for long, or not as well as it could."""
+    PROBLEM = "problem"
+    """Something will not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found."""
+
+    name: str
+    verdict: Verdict
+    sentence: str
+    remedy: str = ""
+    """What to do next; empty when all is well."""
+
+
+def ok(name: str, sentence: str) -> Finding:
+    """Return a finding that all is well."""
+    return Finding(name, Verdict.OK, sentence)
+
+
+def warning(name: str, sentence: str, remedy: str) -> Finding:
+    """Return a finding that something could be better."""
+    return Finding(name, Verdict.WARNING, sentence, remedy)
+
+
+def problem(name: str, sentence: str, remedy: str) -> Finding:
+    """Return a finding that something does not work."""
+    return Finding(name, Verdict.PROBLEM, sentence, remedy)
+
+
+def examine(context: Context) -> Iterator[Finding]:
+    """Ask every question; yield the answers as they come."""
+    for name, (question, remedy) in CHECKS.items():
+        try:
+            yield from question(context)
+        except (EdgeAsrError, ImportError) as error:
+            yield problem(name, str(error), remedy)
+        except OSError as error:
+            yield problem(name, f"{error.filename}: {error.strerror}", remedy)
+
+
+def check_software(_context: Context) -> Iterator[Finding]:
+    """Ask whether the libraries are new enough."""
+    from edge_asr.sessions import check_version
+    from edge_asr.store.database import check_library
+
+    yield ok("python", f"Python {platform.python_version()}, edge-asr {__version__}.")
+    check_version()
+    yield ok("onnxruntime", f"ONNX Runtime {version('onnxruntime')}.")
+    yield ok("sqlite", f"SQLite {check_library()}.")
+
+
+def check_configuration(context: Context) -> Iterator[Finding]:
+    """Ask whether the configuration is right."""
+    names = ", ".join(microphone.name for microphone in context.config.microphones)
+    yield ok("configuration", f"The configuration is right; microphones: {names}.")
+
+
+def check_bundles(context: Context) -> Iterator[Finding]:
+    """Ask whether the models are whole, and can do what is configured."""
+    vad = context.open_vad_bundle()
+    yield ok("bundles", f"{vad.name} is whole; it tells speech from silence.")
+    speech = context.open_speech_bundle()
+    speech.check(context.config.recognition.request)
+    yield ok("bundles", f"{speech.name} is whole, and can do what is configured.")
+
+
+def check_memory(context: Context) -> Iterator[Finding]:
+    """Ask whether the recognizer fits into memory."""
+    from edge_asr.bundle import find_bundle, read_manifest
+
+    bundle = context.bundle_name or context.config.recognition.bundle
+    manifest, _ = read_manifest(find_bundle(bundle, context.bundle_dirs))
+    size = sum(entry.size for entry in manifest.files.values())
+    needed, free = MEMORY_BASE_BYTES + MEMORY_FACTOR * size, _memory_available()
+    sentence = f"{_mb(free)} of memory are free; {manifest.name} takes about {_mb(needed)}."
+    if free >= needed:
+        yield ok("memory", sentence)
+    else:
+        yield warning("memory", sentence, "Stop other programs, or use a smaller bundle.")
+
+
+def _memory_available() -> int:
+    """Return how many bytes can be had without swapping, as the kernel estimates it."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return 0
+
+
+def check_microphones(context: Context) -> Iterator[Finding]:
+    """Ask whether each configured microphone is there."""
+    from edge_asr.capture.devices import list_microphones, match
+    from edge_asr.store.locks import is_listened_to
+
+    remedy = "Plug it in, or correct the configuration; edge-asr devices prints what is there."
+    present = None
+    for wanted in context.config.microphones:
+        if is_listened_to(context.state_dir, wanted.name):
+            # A microphone in use cannot be opened again, so PortAudio may not list it.
+            yield ok("microphone", f"{wanted.name} is being listened to.")
+            continue
+        try:
+            present = list_microphones() if present is None else present
+            found = match(wanted.device, present)
+            yield ok("microphone", f"{wanted.name} is {found.title} ({found.sample_rate} Hz).")
+        except MicrophoneError as error:
+            yield problem("microphone", f"{wanted.name}: {error}.", remedy)
+
+
+def check_state_directory(context: Context) -> Iterator[Finding]:
+    """Ask whether recordings can be written, and for how long."""
+    name, directory = "state", context.state_dir
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        remedy = "Give this user the right to write there, or name another one with --state."
+        yield problem(name, f"{there} cannot be written.", remedy)
+        return
+    yield ok(name, f"{directory} can be written." if there == directory else
+             f"{directory} is made when something is recorded.")  # fmt: skip
+    free = shutil.disk_usage(there).free
+    sentence, remedy = f"{_mb(free)} are free for recordings.", "Make room, or use a larger disk."
+    if free < DISK_FULL_BYTES:
+        yield problem("disk", sentence, remedy)
+    elif free < DISK_LOW_BYTES:
+        yield warning("disk", sentence, remedy)
+    else:
+        yield ok("disk", sentence)
+
+
+def check_backlog(context: Context) -> Iterator[Finding]:
+    """Ask how much waits to be transcribed."""
+    from edge_asr.store import DATABASE, Store
+
+    if not (context.state_dir / DATABASE).exists():
+        yield ok("backlog", "Nothing was recorded yet.")
+        return
+    with Store.open(context.state_dir, readonly=True) as store:
+        backlog = store.transcripts.backlog()
+    sentence = f"{backlog.n} utterances ({backlog.duration_s:.0f} s) wait to be transcribed."
+    if backlog.duration_s > LONG_BACKLOG_S:
+        yield warning("backlog", sentence, "See that edge-asr recognize runs; it catches up.")
+    else:
+        yield ok("backlog", sentence)
+    if backlog.n_quarantined:
+        failed = f"{backlog.n_quarantined} utterances failed too often and are not tried again."
+        yield warning("backlog", failed, "Their sound is kept: look at it with edge-asr log.")
+
+
+def check_clock(_context: Context) -> Iterator[Finding]:
+    """Ask how far the date can be trusted."""
+    from edge_asr.clock import clock_quality
+    from edge_asr.records import ClockQuality
+
+    match clock_quality():
+        case ClockQuality.SYNCHRONISED:
+            yield ok("clock", "The clock is synchronised.")
+        case ClockQuality.RTC:
+            yield ok("clock", "The clock has a battery, but nothing sets it: it drifts by seconds.")
+        case ClockQuality.UNSYNCHRONISED:
+            yield warning(
+                "clock",
+                "Nothing sets the clock: recordings may carry a wrong date.",
+                "Add a battery-backed clock, or a time server; order is kept without one.",
+            )
+
+
+def check_services(_context: Context) -> Iterator[Finding]:
+    """Ask systemd, where it runs, how the services are."""
+    systemctl = shutil.which("systemctl")
+    if systemctl is None or not Path("/run/systemd/system").is_dir():
+        yield ok("services", "systemd does not run here; edge-asr run does without it.")
+        return
+    answer = subprocess.run(
+        [systemctl, "show", "edge-asr-*.service", "--property=Id,ActiveState,NRestarts"],
+        capture_output=True,
+        text=True,
+        timeout=_SYSTEMD_TIMEOUT_S,
+        check=False,
+    ).stdout
+    yield from services_from(answer)
+
+
+def services_from(shown: str) -> Iterator[Finding]:
+    """Judge what ``systemctl show`` prints: a paragraph for each unit that is loaded."""
+    units = [dict(line.split("=", 1) for line in unit.splitlines()) for unit in shown.split("\n\n")]
+    for unit in (unit for unit in units if "Id" in unit):
+        name, state, restarts = unit["Id"], unit["ActiveState"], int(unit.get("NRestarts") or 0)
+        look = f"journalctl -u {name} says why."
+        if state != "active":
+            yield problem("services", f"{name} is {state}.", look)
+        elif restarts:
+            yield warning("services", f"{name} runs, but had to start {restarts} times anew.", look)
+        else:
+            yield ok("services", f"{name} runs.")
+    if not any("Id" in unit for unit in units):
+        yield ok("services", "No service of edge-asr is started.")
+
+
+def _mb(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.0f} MB"
+
+
+CHECKS: dict[str, tuple[Callable[[Context], Iterator[Finding]], str]] = {
+    "software": (check_software, "Install edge-asr again, with its dependencies."),
+    "configuration": (check_configuration, "Correct the file; edge-asr config schema helps."),
+    "bundles": (check_bundles, "Copy or export the bundle again; edge-asr bundle list helps."),
+    "memory": (check_memory, "Copy or export the bundle again."),
+    "microphone": (check_microphones, "Plug it in; edge-asr devices prints what is there."),
+    "state": (check_state_directory, "Name another directory with --state."),
+    "backlog": (check_backlog, "Keep a copy of the state directory before you repair it."),
+    "clock": (check_clock, "Set the clock."),
+    "services": (check_services, "See systemctl status 'edge-asr*'."),
+}
+"""Subject -> the question, and what to do when it cannot even be asked."""
