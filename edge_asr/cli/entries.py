@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge_asr.formats import Segment, as_srt, one_line, real_time_factor, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from edge_asr.records import Utterance
     from edge_asr.store.log import Entry
@@ -132,5 +132,10 @@ COLUMNS = (
 )
 """The columns of CSV, which are the keys of JSON."""
 
-EXPORTS = {"jsonl": jsonl, "csv": csv_lines, "txt": txt, "srt": srt}
+EXPORTS: dict[str, Callable[[Iterable[Entry]], Iterator[str]]] = {
+    "jsonl": jsonl,
+    "csv": csv_lines,
+    "txt": txt,
+    "srt": srt,
+}
 """Name of a format -> what writes entries in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_asr.cli import entries as written
-from edge_asr.cli.when import When
+from edge_asr.cli.when import when
 from edge_asr.errors import StoreError
 from edge_asr.formats import one_line, rfc3339
 from edge_asr.store import Store
@@ -30,9 +31,9 @@ GAP_MARGIN_NS = 60_000_000_000
 
 _source = click.option("--source", metavar="NAME", help="Only from this microphone or file.")
 _since = click.option(
-    "--since", type=When(), metavar="WHEN", help="Only from then on: 2h, 3d, 2026-11-24."
+    "--since", type=when, metavar="WHEN", help="Only from then on: 2h, 3d, 2026-11-24."
 )
-_until = click.option("--until", type=When(), metavar="WHEN", help="Only before then.")
+_until = click.option("--until", type=when, metavar="WHEN", help="Only before then.")
 
 
 @click.group()
@@ -172,14 +173,15 @@ def gaps(context: Context, since: int | None, until: int | None, source: str | N
 
 
 def _echo(lines: Iterable[str]) -> None:
-    out = click.get_text_stream("stdout")
+    """Print lines together: a flush for each would take longer than all the rest."""
     for line in lines:
-        out.write(line + "\n")
+        sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _printer() -> Callable[[Entry], None]:
     """Return what prints an entry: in colour on a terminal, with tabs in a pipe."""
-    if not click.get_text_stream("stdout").isatty():
+    if not sys.stdout.isatty():
         return lambda entry: click.echo(written.plain(entry))
     from rich.console import Console
     from rich.text import Text

@@ -72,7 +72,10 @@ class Store:
                 )
         database = Database(path, readonly=readonly)
         try:
-            (check_version if readonly else migrate)(database)
+            if readonly:
+                check_version(database)
+            else:
+                migrate(database)
         except BaseException:
             database.close()
             raise

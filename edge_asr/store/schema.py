@@ -97,7 +97,7 @@ def migrate(database: Database, migrations: Sequence[Migration] = MIGRATIONS) ->
     Raises:
         StoreError: it was made by a newer edge-asr, or a step failed.
     """
-    check_version(database, migrations)
+    _refuse_newer(database, migrations)
     while database.user_version < len(migrations):
         with database.transaction():
             # Asked again inside: another process may have been faster.
@@ -107,11 +107,20 @@ def migrate(database: Database, migrations: Sequence[Migration] = MIGRATIONS) ->
 
 
 def check_version(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Refuse a database from a newer edge-asr.
+    """Refuse a database that cannot be read as it is.
 
     Raises:
-        StoreError: it is newer than this program.
+        StoreError: it is newer or older than this program.
     """
+    _refuse_newer(database, migrations)
+    if database.user_version < len(migrations):
+        raise StoreError(
+            "the log was written by an older edge-asr; start edge-asr listen or recognize once, "
+            "which bring it up to date",
+        )
+
+
+def _refuse_newer(database: Database, migrations: Sequence[Migration]) -> None:
     if database.user_version > len(migrations):
         raise StoreError(
             f"the log has version {database.user_version}, this edge-asr knows up to "
