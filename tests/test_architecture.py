@@ -5,6 +5,7 @@ import re
 import resource
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
@@ -18,9 +19,9 @@ PACKAGE = ROOT / "edge_asr"
 LAYERS = (
     # An arrow points to a lower layer, never up.
     {"records", "errors", "audio", "clock", "systemd"},
-    {"settings", "config", "manifest", "bundle", "sessions"},
+    {"settings", "config", "manifest", "bundle", "sessions", "formats"},
     {"capture", "store", "recognizers"},
-    {"listen", "recognize", "transcribe", "formats", "serve"},
+    {"listen", "recognize", "transcribe", "serve"},
     {"cli"},
 )
 PEERS_MAY_IMPORT_EACH_OTHER = {0, 1, 3}
@@ -29,7 +30,7 @@ PEERS_MAY_IMPORT_EACH_OTHER = {0, 1, 3}
 DOORS = {
     "apsw": {"store/"},
     "click": {"cli/"},
-    "msgspec": {"settings.py", "config.py", "manifest.py", "recognizers/"},
+    "msgspec": {"settings.py", "config.py", "manifest.py", "recognizers/", "cli/"},
     "numpy": {""},  # sound and tensors are arrays everywhere
     "onnxruntime": {"sessions.py"},
     "pyaudio": {"capture/portaudio_child.py"},
@@ -171,6 +172,14 @@ def test_each_outside_library_has_one_door():
         if found.at_run_time and not found.file.startswith(tuple(DOORS[library])):
             wrong.append(str(found))
     assert wrong == []
+
+
+def test_every_dependency_has_a_door_and_a_reason():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.match(r"[a-z0-9-]+", name)[0] for name in project["dependencies"]}
+    assert {{"pyyaml": "yaml"}.get(name, name) for name in declared} == set(DOORS)
+    reasons = (ROOT / "docs/decisions/0003-dependencies.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| ([a-z]+)[ ≥0-9.]* \|", reasons, re.MULTILINE)) == declared
 
 
 def test_what_belongs_to_the_workstation_or_to_a_network_is_imported_nowhere():
