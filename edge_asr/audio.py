@@ -35,7 +35,8 @@ _MAX_CHANNELS = 64
 def waveform_from_pcm16(pcm: bytes) -> Waveform:
     """Return the waveform of little-endian 16-bit mono PCM; an odd last byte is dropped."""
     whole = len(pcm) - len(pcm) % 2
-    return np.frombuffer(pcm[:whole], dtype="<i2").astype(np.float32) / PCM16_SCALE
+    scale = np.float32(PCM16_SCALE)
+    return np.frombuffer(pcm[:whole], dtype="<i2").astype(np.float32) / scale
 
 
 def pcm16_from_waveform(waveform: Waveform) -> bytes:
@@ -58,6 +59,8 @@ class SoundFile:
     sample_rate: int
     """Hertz."""
     n_channels: int
+    duration_s: float
+    """As the header claims; a truncated file holds less."""
     blocks: Iterator[Frames]
     """Its sound, sanitized, in blocks of about the requested length."""
 
@@ -80,7 +83,12 @@ def open_sound_file(path: Path, block_s: float) -> Iterator[SoundFile]:
                     "the file is damaged",
                 )
             block_frames = max(1, int(block_s * file.samplerate))
-            yield SoundFile(file.samplerate, file.channels, _blocks(file, block_frames))
+            yield SoundFile(
+                file.samplerate,
+                file.channels,
+                file.frames / file.samplerate,
+                _blocks(file, block_frames),
+            )
     except soundfile.LibsndfileError as error:
         raise AudioFileError(f"{path}: not a sound file that can be read ({error})") from error
 

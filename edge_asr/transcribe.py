@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from edge_asr.capture.segmenter import (
     SpeechStarted,
 )
 from edge_asr.capture.wavfile import WavFile
+from edge_asr.formats import FileTranscript, Segment
 from edge_asr.records import SAMPLE_RATE, AudioChunk, EndReason
 
 if TYPE_CHECKING:
@@ -28,15 +30,6 @@ if TYPE_CHECKING:
     from edge_asr.config import VadSettings
     from edge_asr.recognizers import Recognizer
     from edge_asr.records import Recognition, Request
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """One utterance of a file."""
-
-    start_s: float
-    end_s: float
-    recognition: Recognition
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,62 +63,71 @@ class FileTranscriber:
         path: Path,
         request: Request,
         *,
-        progress: Callable[[float], None],
-    ) -> tuple[list[Spoken], float]:
+        progress: Callable[[float, float], None],
+    ) -> FileTranscript:
         """Transcribe one file.
 
         Args:
             path: any file that libsndfile reads.
             request: what to do with its speech.
-            progress: is told how many seconds of the file have been heard so far.
-
-        Returns:
-            Its utterances in order, and its duration in seconds.
+            progress: is told how many seconds are done, and of how many, as far as the file says.
 
         Raises:
             AudioFileError: it cannot be read.
             RequestError: the bundle cannot do what is asked.
         """
-        spoken: list[Spoken] = []
-        heard_s = 0.0
-        for item in self._stretches(path):
-            if isinstance(item, float):
-                heard_s = item
-                progress(heard_s)
-            else:
-                recognition = self._recognizer.transcribe(item.waveform, request)
-                spoken.append(Spoken(item.start_s, min(item.end_s, heard_s), recognition))
-        return spoken, heard_s
-
-    def _stretches(self, path: Path) -> Iterator[Stretch | float]:
-        """Yield each stretch of speech, and in between how many seconds were read so far."""
-        hearing, collector = Hearing(self._vad, self._settings), _Collector()
+        hearing = Hearing(self._vad, self._settings)
+        spoken: list[tuple[Stretch, Recognition]] = []
         with WavFile(path, threading.Event(), realtime=False) as source:
-            for chunk in source:
-                if isinstance(chunk, AudioChunk):
-                    events = hearing.hear(chunk.waveform)
-                    yield hearing.position / SAMPLE_RATE
-                    yield from collector.collect(events)
-        yield from collector.collect(hearing.finish(EndReason.END_OF_SOURCE))
+            for stretch in _stretches(source, hearing):
+                spoken.append((stretch, self._recognizer.transcribe(stretch.waveform, request)))
+                progress(stretch.end_s, source.duration_s)
+        duration_s = hearing.n_heard / SAMPLE_RATE
+        return FileTranscript(
+            file=str(path),
+            language=_longest_language(spoken),
+            duration_s=duration_s,
+            decode_s=sum(recognition.decode_s for _, recognition in spoken),
+            segments=tuple(
+                # The last frame is padded: what was heard ends before it.
+                Segment(stretch.start_s, min(stretch.end_s, duration_s), recognition.text)
+                for stretch, recognition in spoken
+            ),
+        )
+
+
+def _longest_language(spoken: list[tuple[Stretch, Recognition]]) -> str | None:
+    """Return the language that most of the speech is in."""
+    seconds: Counter[str] = Counter()
+    for stretch, recognition in spoken:
+        seconds[recognition.language] += stretch.end_s - stretch.start_s  # type: ignore[assignment]
+    return max(seconds, key=lambda language: seconds[language]) if seconds else None
+
+
+def _stretches(source: WavFile, hearing: Hearing) -> Iterator[Stretch]:
+    """Yield each stretch of speech, in order."""
+    collector = _Collector()
+    for item in source:
+        if isinstance(item, AudioChunk):
+            yield from collector.collect(hearing.hear(item.waveform))
+    yield from collector.collect(hearing.finish(EndReason.END_OF_SOURCE))
 
 
 class _Collector:
     """Gathers the segmenter's events into whole stretches."""
 
     def __init__(self) -> None:
-        self._start_sample = 0
         self._parts: list[Waveform] = []
 
     def collect(self, events: Iterable[SegmentEvent]) -> Iterator[Stretch]:
         for event in events:
             match event:
                 case SpeechStarted():
-                    self._start_sample = event.start_sample
                     self._parts = [event.waveform]
                 case SpeechContinued():
                     self._parts.append(event.waveform)
                 case SpeechEnded():
-                    n_samples = event.end_sample - self._start_sample
-                    yield Stretch(self._start_sample, np.concatenate(self._parts)[:n_samples])
+                    sound = np.concatenate(self._parts)[: event.n_samples]
+                    yield Stretch(event.start_sample, sound)
                 case SpeechDropped():
                     self._parts = []

@@ -24,11 +24,14 @@ class Hearing:
         self._framer = Framer()
         self._segmenter = Segmenter(settings)
         self.position = 0
-        """How many samples were heard so far."""
+        """Where the next sample stands in the segmenter's count, which pads at each finish."""
+        self.n_heard = 0
+        """How many samples were heard, without padding."""
 
     def hear(self, waveform: Waveform) -> list[SegmentEvent]:
         """Hear the next samples, as many as there are."""
         self.position += len(waveform)
+        self.n_heard += len(waveform)
         return self._segment(self._framer.push(waveform))
 
     def finish(self, reason: EndReason) -> list[SegmentEvent]:

@@ -49,6 +49,11 @@ class WavFile:
         """The file's name without its suffix."""
         return self._path.stem
 
+    @property
+    def duration_s(self) -> float:
+        """Its length in seconds, as its header claims; only while it is open."""
+        return self._file.duration_s if self._file is not None else 0.0
+
     def __enter__(self) -> Self:
         self._file = self._open_file.enter_context(open_sound_file(self._path, CHUNK_S))
         return self

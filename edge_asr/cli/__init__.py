@@ -101,7 +101,7 @@ def main() -> None:
     """Run the command line; exit status: 0 done, 1 failed, 2 usage, 78 configuration."""
     debug = "--debug" in sys.argv
     try:
-        status = edge_asr(standalone_mode=False)
+        status = edge_asr(prog_name="edge-asr", standalone_mode=False)
     except EdgeAsrError as error:
         if debug:
             raise

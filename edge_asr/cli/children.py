@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     import queue
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_asr.cli.events import Event
 
@@ -77,9 +77,9 @@ class Child:
         for reader in self._readers:
             reader.join()
 
-    def _read(self, stream: IO[str], parse: object) -> None:
+    def _read(self, stream: IO[str], parse: Callable[[str], Said]) -> None:
         for line in stream:
-            self._inbox.put(parse(line.rstrip("\n")))  # type: ignore[operator]
+            self._inbox.put(parse(line.rstrip("\n")))
 
     def _parse_event(self, line: str) -> Said:
         return Said(self, json.loads(line))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_asr.formats import rfc3339
 from edge_asr.listen import Heard
 from edge_asr.recognize import Failed, Recognized
 from edge_asr.records import Gap, SourceStatus, Utterance
@@ -90,7 +91,7 @@ def as_fields(event: ListenEvent | Recognized | Failed, source: str) -> Event:
 def _of_utterance(utterance: Utterance) -> Event:
     return {
         "utterance_id": utterance.utterance_id,
-        "start_utc": utterance.start_utc,
+        "start_utc": rfc3339(utterance.start.utc_ns),
         "duration_s": round(utterance.duration_s, 3),
     }
 
@@ -100,12 +101,12 @@ def in_words(event: Event) -> str:
     source = event["source"]
     match event["event"]:
         case "status":
-            return (
-                f"{source}: {_STATE_WORDS.get(event['state'], event['state'])}: {event['detail']}"
-            )
+            state = _STATE_WORDS.get(event["state"], event["state"])
+            return f"{source}: {state}: {event['detail']}"
         case "gap":
             kind = str(event["kind"]).replace("_", " ")
-            return f"{source}: {event['duration_s']:.1f} s without sound ({kind}) {event['detail']}".rstrip()
+            why = f"{kind}: {event['detail']}" if event["detail"] else kind
+            return f"{source}: {event['duration_s']:.1f} s without sound ({why})"
         case "utterance":
             return f"{source}: utterance {event['utterance_id']}, {event['duration_s']:.1f} s"
         case "transcript":

@@ -56,6 +56,7 @@ def listen(
       edge-asr listen --microphone press-4    another one
       edge-asr listen --wav shift.flac --fast a recording, as if it had been heard
     """
+    from edge_asr.capture.vad import open_vad
     from edge_asr.cli.events import printer
     from edge_asr.listen import Listener
     from edge_asr.store import Store
@@ -64,17 +65,18 @@ def listen(
         raise click.UsageError("--fast goes with --wav")
     notifier = context.notifier()
     stop = stop_event(also_when_stdin_closes=is_child)
-    vad_bundle = context.open_vad_bundle()
+    vad = open_vad(context.open_vad_bundle())
     source = _source(context, microphone, wav, fast=fast, stop=stop)
-    from edge_asr.capture.vad import open_vad
-
     with Store.open(context.state_dir) as store, store.listening(source.name):
         show = printer(output, source.name)
-        for utterance in store.utterances.recover(source.name).recovered:
+        repair = store.utterances.recover()
+        for utterance in repair.recovered:
             show(utterance)
+        for problem in repair.problems:
+            click.echo(f"edge-asr: {problem.path}: {problem.why}", err=True)
         listener = Listener(
             store,
-            open_vad(vad_bundle),
+            vad,
             context.config.vad,
             source_name=source.name,
             observe=show,

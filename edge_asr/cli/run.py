@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ class _Run:
         self._store = store
         self._stop = stop
         self._inbox: queue.Queue[Said] = queue.Queue()
-        self._view: View = LiveView() if click.get_text_stream("stdout").isatty() else PlainView()
+        self._view: View = LiveView() if sys.stdout.isatty() else PlainView()
         options = _global_options(context)
         self._recognizer_arguments = [
             *options,

@@ -94,7 +94,8 @@ def mel_filters(n_mels: int) -> np.ndarray:
     rising = -slopes[:, :-2] / width_hz[:-1]
     falling = slopes[:, 2:] / width_hz[1:]
     triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return (triangles * (2.0 / (edges_hz[2:] - edges_hz[:-2]))).astype(np.float32)
+    filters: np.ndarray = triangles * (2.0 / (edges_hz[2:] - edges_hz[:-2]))
+    return filters.astype(np.float32)
 
 
 _LINEAR_HZ_PER_MEL = 200.0 / 3

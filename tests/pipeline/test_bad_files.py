@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import soxr
 
-pytestmark = pytest.mark.bundle
+pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("bundles")]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def transcribe(program, *files):
         ("header-only.wav", b"RIFF\x24\x00\x00\x00WAVEfmt "),
     ],
 )
-def test_what_is_no_sound_is_one_sentence_and_status_1(program, bundles, tmp_path, name, content):
+def test_what_is_no_sound_is_one_sentence_and_status_1(program, tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     result, texts = transcribe(program, path)
@@ -41,9 +41,7 @@ def test_what_is_no_sound_is_one_sentence_and_status_1(program, bundles, tmp_pat
     assert "Traceback" not in result.stderr
 
 
-def test_a_directory_and_a_missing_file_do_not_stop_the_others(
-    program, bundles, tmp_path, spoken
-):
+def test_a_directory_and_a_missing_file_do_not_stop_the_others(program, tmp_path, spoken):
     samples, rate = spoken
     good = tmp_path / "good.wav"
     soundfile.write(good, samples, rate)
@@ -56,7 +54,7 @@ def test_a_directory_and_a_missing_file_do_not_stop_the_others(
     assert "Traceback" not in result.stderr
 
 
-def test_any_rate_channels_and_format_give_the_same_words(program, bundles, tmp_path, spoken):
+def test_any_rate_channels_and_format_give_the_same_words(program, tmp_path, spoken):
     samples, rate = spoken
     paths = [tmp_path / name for name in ("as-is.flac", "8k.wav", "96k.wav", "some.mp3")]
     soundfile.write(paths[0], samples, rate)
@@ -72,7 +70,7 @@ def test_any_rate_channels_and_format_give_the_same_words(program, bundles, tmp_
     assert len(shared) >= 0.7 * len(set(words[0]))
 
 
-def test_a_truncated_file_gives_the_words_it_still_holds(program, bundles, tmp_path, spoken):
+def test_a_truncated_file_gives_the_words_it_still_holds(program, tmp_path, spoken):
     samples, rate = spoken
     whole = tmp_path / "whole.wav"
     soundfile.write(whole, samples, rate)
@@ -84,7 +82,7 @@ def test_a_truncated_file_gives_the_words_it_still_holds(program, bundles, tmp_p
     assert len(texts[0]) < len(texts[1])
 
 
-def test_sound_that_is_not_a_number_does_no_harm(program, bundles, tmp_path, spoken):
+def test_sound_that_is_not_a_number_does_no_harm(program, tmp_path, spoken):
     samples, rate = spoken
     broken = samples.copy()
     broken[: rate // 10] = np.nan

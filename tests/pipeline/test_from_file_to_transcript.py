@@ -10,7 +10,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 from tests.jsonl import read_jsonl
 
-pytestmark = pytest.mark.bundle
+pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("bundles")]
 
 normalize = EnglishTextNormalizer()
 
@@ -26,7 +26,7 @@ def listen_and_recognize(program, wav, bundle="whisper-tiny.en"):
     assert recognized.returncode == 0, recognized.stderr
 
 
-def test_what_is_said_in_a_file_is_in_the_log(program, bundles, sample):
+def test_what_is_said_in_a_file_is_in_the_log(program, sample):
     listen_and_recognize(program, sample / "demo.flac")
     rows = program.export()
     said = (sample / "demo.txt").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_what_is_said_in_a_file_is_in_the_log(program, bundles, sample):
     assert starts == sorted(starts)
 
 
-def test_recognizing_again_changes_nothing(program, bundles, sample):
+def test_recognizing_again_changes_nothing(program, sample):
     listen_and_recognize(program, sample / "demo.flac")
     before = program.export()
     again = program.run("--bundle", "whisper-tiny.en", "recognize", "--until-idle")
@@ -46,7 +46,7 @@ def test_recognizing_again_changes_nothing(program, bundles, sample):
     assert program.export() == before
 
 
-def test_a_recognizer_that_is_killed_loses_and_doubles_nothing(program, bundles, sample):
+def test_a_recognizer_that_is_killed_loses_and_doubles_nothing(program, sample):
     heard = program.run("listen", "--wav", sample / "demo.flac", "--fast")
     assert heard.returncode == 0, heard.stderr
     for _ in range(4):
@@ -62,7 +62,7 @@ def test_a_recognizer_that_is_killed_loses_and_doubles_nothing(program, bundles,
     assert wer(said, " ".join(row["text"] for row in rows)) < 0.15
 
 
-def test_a_listener_that_is_killed_in_a_sentence_keeps_what_it_heard(program, bundles, sample):
+def test_a_listener_that_is_killed_in_a_sentence_keeps_what_it_heard(program, sample):
     process = program.start("listen", "--wav", sample / "demo.flac", "--format", "jsonl")
     for line in process.stdout:
         event = json.loads(line)
@@ -84,9 +84,7 @@ def test_a_listener_that_is_killed_in_a_sentence_keeps_what_it_heard(program, bu
     assert first["duration_s"] > 1.0  # at most the last second is lost
 
 
-def test_the_sample_in_three_languages_is_understood(program, bundles, sample):
-    if not (bundles / "whisper-base").is_dir():
-        pytest.skip("whisper-base is not exported")
+def test_the_sample_in_three_languages_is_understood(program, sample):
     clips = [
         clip
         for clip in read_jsonl(sample / "manifest.jsonl")
@@ -113,9 +111,7 @@ def test_the_sample_in_three_languages_is_understood(program, bundles, sample):
     assert wer(reference, " ".join(answer["text"] for answer in found)) < 0.25
 
 
-def test_speech_is_translated_into_english(program, bundles, sample):
-    if not (bundles / "whisper-base").is_dir():
-        pytest.skip("whisper-base is not exported")
+def test_speech_is_translated_into_english(program, sample):
     clip = next(c for c in read_jsonl(sample / "manifest.jsonl") if c["language"] == "es")
     result = program.run(
         "--bundle",

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-pytestmark = pytest.mark.bundle
+pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("bundles")]
 
 NO_NETWORK = ("unshare", "--user", "--map-root-user", "--net")
 
@@ -22,7 +22,6 @@ def no_network():
 
 def test_the_whole_pipeline_runs_in_an_empty_network_namespace(
     program,
-    bundles,
     sample,
     no_network,
 ):
