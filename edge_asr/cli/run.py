@@ -13,7 +13,7 @@ from edge_asr.capture.devices import list_microphones
 from edge_asr.cli.children import Child, Said
 from edge_asr.cli.signals import stop_event
 from edge_asr.cli.view import LiveView, PlainView
-from edge_asr.errors import EdgeAsrError
+from edge_asr.errors import EdgeAsrError, MicrophoneError
 from edge_asr.store import Store
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(context: Context, wav: Path | None, fallback: Path | None) -> None:
     """
     context.open_vad_bundle()  # a missing bundle is one sentence here, not one for each child
     context.open_speech_bundle()
-    if wav is None and fallback is not None and not list_microphones():
+    if wav is None and fallback is not None and not _has_microphone():
         click.echo(
             f"No microphone on this machine: playing {fallback} as a simulated one.",
             err=True,
@@ -60,6 +60,14 @@ def run(context: Context, wav: Path | None, fallback: Path | None) -> None:
     with Store.open(context.state_dir) as store:
         _Run(context, store, wav, stop_event()).run()
     click.echo(f"Everything is in {context.state_dir}; read it with: edge-asr log tail", err=True)
+
+
+def _has_microphone() -> bool:
+    try:
+        return bool(list_microphones())
+    except MicrophoneError as error:  # the sound system itself is broken
+        click.echo(f"edge-asr: {error}", err=True)
+        return False
 
 
 class _Run:

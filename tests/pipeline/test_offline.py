@@ -33,7 +33,7 @@ def test_the_whole_pipeline_runs_in_an_empty_network_namespace(
         result = program.run(*command, wrap=no_network)
         assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) >= 4
-    assert "press" in result.stdout.lower()
+    assert "conference" in result.stdout.lower()
 
 
 def test_the_namespace_really_has_no_network(no_network):
