@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_ARROW = re.compile("-{2,}>")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS_PER_HOUR, _MS_PER_MINUTE, _MS_PER_S = 3_600_000, 60_000, 1_000
 
@@ -83,7 +85,7 @@ def as_srt(segments: Iterable[Segment]) -> str:
     cues = [
         # SubRip has no escapes: what would be read as an arrow is written as another one.
         f"{number}\n{_clock(segment.start_s, ',')} --> {_clock(segment.end_s, ',')}\n"
-        f"{one_line(segment.text).replace('-->', '->')}\n"
+        f"{_ARROW.sub('->', one_line(segment.text))}\n"
         for number, segment in enumerate(_spoken(segments), start=1)
     ]
     return "\n".join(cues)

@@ -191,10 +191,11 @@ def _printer() -> Callable[[Entry], None]:
     def pretty(entry: Entry) -> None:
         utterance, recognition = entry.utterance, entry.transcript.recognition
         moment = datetime.fromtimestamp(utterance.start.utc_ns / 1e9, UTC).astimezone()
-        line = Text(f"{utterance.utterance_id:>6} {moment:%Y-%m-%d %H:%M:%S} ", style="dim")
+        line = Text()
+        line.append(f"{utterance.utterance_id:>6} {moment:%Y-%m-%d %H:%M:%S} ", style="dim")
         line.append(f"{one_line(utterance.source)} ", style="cyan")
         line.append(f"{recognition.language} ", style="dim")
-        line.append(one_line(recognition.text) or "(no words)", style="default")
+        line.append(one_line(recognition.text) or "(no words)")
         if recognition.flags:
             line.append(f"  [{', '.join(recognition.flags)}]", style="yellow")
         console.print(line)

@@ -75,6 +75,8 @@ CREATE TABLE gaps (
 CREATE VIRTUAL TABLE words USING fts5 (
   text, content = 'transcripts', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
 );
+-- Smaller leaves than 4050 bytes: a fifth fewer bytes are written for each transcript.
+INSERT INTO words (words, rank) VALUES ('pgsz', 1000);
 CREATE TRIGGER transcripts_added AFTER INSERT ON transcripts BEGIN
   INSERT INTO words (rowid, text) VALUES (new.id, new.text);
 END;

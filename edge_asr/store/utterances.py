@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edge_asr.store.database import Database
     from edge_asr.store.recovery import Recovery
 
+_ID_BITS = 63
+
 
 class Utterances:
     """What was said, as sound."""
@@ -60,6 +62,8 @@ class Utterances:
         """Return the utterance with that id or uid, or None."""
         if isinstance(name, str):
             return find_by_uid(self._database, name)
+        if name.bit_length() > _ID_BITS:
+            return None
         row = self._database.row(
             f"SELECT {UTTERANCE_COLUMNS} FROM utterances u WHERE u.id = ?", (name,)
         )

@@ -9,7 +9,7 @@ from edge_asr.records import EndReason, Recognition, Task
 
 
 def noise(n_samples, seed=0):
-    """Return sound that FLAC cannot shrink to nothing: float32, (n_samples,), as 16 bits hold it."""
+    """Return sound that FLAC cannot shrink to nothing: float32, (n_samples,), exact in 16 bits."""
     samples = np.random.default_rng(seed).integers(-3000, 3000, n_samples)
     return (samples / 32768).astype(np.float32)
 

@@ -17,7 +17,9 @@ from tests.store.speech import noise, say
 
 
 def files_under(directory):
-    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()
+    )
 
 
 def sounds_of(state_dir):
@@ -242,7 +244,7 @@ def test_an_unfinished_flac_file_without_its_open_utterance_is_removed(store, st
 
 
 def test_a_flac_file_without_a_row_is_adopted(store, state_dir):
-    """An older copy of the database was put back: the sound is all that is left of what was said."""
+    """An older copy of the database was put back: only the sound is left of what was said."""
     utterance = say(store)
     for name in ("log.sqlite3", "log.sqlite3-wal", "log.sqlite3-shm"):
         (state_dir / name).unlink()
@@ -293,7 +295,7 @@ def test_one_file_that_cannot_be_repaired_does_not_hold_up_the_others(store, sta
     assert [utterance.uid for utterance in store.utterances.recover().recovered] == [uid]
 
 
-def test_a_full_disk_at_closing_keeps_the_open_utterance(store, state_dir):
+def test_a_full_disk_at_closing_keeps_the_open_utterance(store):
     recording = store.utterances.begin("mic", clock.now())
     recording.append(noise(16_000))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -308,7 +310,7 @@ def test_a_full_disk_at_closing_keeps_the_open_utterance(store, state_dir):
     np.testing.assert_array_equal(store.utterances.waveform(utterance), noise(16_000))
 
 
-def test_the_same_sound_gives_the_same_file(store, state_dir):
+def test_the_same_sound_gives_the_same_file(store):
     first, second = say(store, seed=5), say(store, seed=5)
     assert first.audio_sha256 == second.audio_sha256
 

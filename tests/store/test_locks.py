@@ -24,7 +24,10 @@ def test_a_second_recognizer_is_told_who_is_first(store, state_dir):
 
 def test_a_source_has_one_listener_and_others_have_theirs(store, state_dir):
     with store.listening("mic"), Store.open(state_dir) as other:
-        with pytest.raises(StoreError, match="'mic' is already listened to"), other.listening("mic"):
+        with (
+            pytest.raises(StoreError, match="'mic' is already listened to"),
+            other.listening("mic"),
+        ):
             pass
         with other.listening("line-in"):
             pass

@@ -69,7 +69,15 @@ def test_words_phrases_and_beginnings_are_found(talk, typed, n):
 
 @pytest.mark.parametrize(
     ("typed", "n"),
-    [("漏れ", 1), ("東京", 1), ("東京 漏れ", 1), ("東京 police", 0), ("大阪", 0), ("%", 0), ("ポ_プ", 0)],
+    [
+        ("漏れ", 1),
+        ("東京", 1),
+        ("東京 漏れ", 1),
+        ("東京 police", 0),
+        ("大阪", 0),
+        ("%", 0),
+        ("ポ_プ", 0),
+    ],
 )
 def test_writing_without_spaces_is_found_by_any_part_of_it(talk, typed, n):
     assert len(found(talk, typed)) == n

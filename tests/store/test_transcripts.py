@@ -84,9 +84,7 @@ def test_two_recognizers_at_once_make_no_duplicate(store, state_dir):
 
 def test_text_of_no_utterance_is_refused(store):
     with pytest.raises(StoreError):
-        store.transcripts.add(
-            99, recognition(), bundle="b", bundle_sha256="", created_utc_ns=0
-        )
+        store.transcripts.add(99, recognition(), bundle="b", bundle_sha256="", created_utc_ns=0)
 
 
 def test_the_backlog_has_a_length(store):
@@ -158,9 +156,7 @@ def test_an_utterance_that_crashes_the_recognizer_is_quarantined_after_three_tri
     assert store.transcripts.pending() == good
 
 
-def test_a_recognizer_that_is_killed_from_outside_does_not_condemn_the_utterance(
-    store, state_dir
-):
+def test_a_recognizer_that_is_killed_from_outside_does_not_condemn_the_utterance(store, state_dir):
     """A kill says little about the utterance: it is tried again, after all others."""
     first, second = say(store), say(store)
     die(state_dir, int(signal.SIGKILL))
