@@ -59,8 +59,8 @@ class VadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Probability below which a pause begins; null: ``threshold`` - 0.15."""
     min_speech_duration_ms: Milliseconds = 250
     """Shorter bursts of speech are dropped."""
-    max_speech_duration_s: Annotated[float, msgspec.Meta(ge=2.0, le=29.0)] = 28.0
-    """The longest utterance; it is cut at its best pause."""
+    max_speech_duration_s: Annotated[float, msgspec.Meta(ge=2.0, le=29.0)] = 15.0
+    """The longest utterance; it is cut at its best pause. In longer windows Whisper skips sentences."""
     min_silence_duration_ms: Milliseconds = 700
     """The pause that ends an utterance."""
     speech_pad_ms: Milliseconds = 300

@@ -17,6 +17,7 @@ from rich.text import Text
 from edge_asr.capture.devices import list_microphones, telling_identities
 from edge_asr.capture.levels import SILENCE_DBFS, Level, level_of
 from edge_asr.capture.microphone import Microphone
+from edge_asr.cli.meter import CLIPPING_DBFS, bar
 from edge_asr.cli.signals import stop_event
 from edge_asr.errors import MicrophoneError
 from edge_asr.records import AudioChunk, SourceState, SourceStatus
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
 
 _ANY_NUMBER = 32
 """Virtual devices claim so many channels or more."""
-_CLIPPING_DBFS = -1.0
 _QUIET_DBFS = -36.0
 """Speech near a well-set microphone peaks between -20 and -6."""
-_METER_FLOOR_DBFS = -60.0
 _METER_WIDTH = 30
 _MEMORY_CHUNKS = 30
 """Advice is about the last three seconds: between words it does not change."""
@@ -168,7 +167,7 @@ class _LevelView:
         now, peak_dbfs = self._recent[-1], max(level.peak_dbfs for level in self._recent)
         words, style = advice(peak_dbfs)
         line = Text(f"{now.rms_dbfs:6.1f} dB  ")
-        line.append(_meter(now.rms_dbfs), style=style)
+        line.append(bar(now.rms_dbfs, _METER_WIDTH), style=style)
         line.append(f"  peak {peak_dbfs:6.1f} dB  {words}", style=style)
         return line
 
@@ -179,12 +178,6 @@ def advice(peak_dbfs: float) -> tuple[str, str]:
         return "nothing but zeros: it is muted or broken", "red"
     if peak_dbfs < _QUIET_DBFS:
         return "too quiet: speak, come closer or turn the gain up", "yellow"
-    if peak_dbfs > _CLIPPING_DBFS:
+    if peak_dbfs > CLIPPING_DBFS:
         return "clipping: turn the gain down", "red"
     return "good", "green"
-
-
-def _meter(dbfs: float) -> str:
-    share = 1 - max(dbfs, _METER_FLOOR_DBFS) / _METER_FLOOR_DBFS
-    filled = round(_METER_WIDTH * min(1.0, max(0.0, share)))
-    return "#" * filled + "-" * (_METER_WIDTH - filled)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from edge_asr.cli.events import in_words
+from edge_asr.cli.meter import CLIPPING_DBFS, bar
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from edge_asr.cli.events import Event
 
 METER_WIDTH = 32
-METER_FLOOR_DBFS = -60.0
-CLIPPING_DBFS = -1.0
 
 
 class PlainView:
@@ -103,18 +102,13 @@ class LiveView:
         if level is None:
             return Text(f"{source}: opening ...", style="dim")
         line = Text(f"{source} ")
-        line.append(_meter(level["rms_dbfs"]), style=_meter_style(level))
+        line.append(bar(level["rms_dbfs"], METER_WIDTH), style=_meter_style(level))
         line.append(f" {level['rms_dbfs']:6.1f} dB ")
         line.append(
             "● speech" if level["speaking"] else "○ quiet",
             style="bold green" if level["speaking"] else "dim",
         )
         return line
-
-
-def _meter(rms_dbfs: float) -> str:
-    filled = round(METER_WIDTH * max(0.0, 1 - max(rms_dbfs, METER_FLOOR_DBFS) / METER_FLOOR_DBFS))
-    return "█" * filled + "░" * (METER_WIDTH - filled)
 
 
 def _meter_style(level: Event) -> str:
