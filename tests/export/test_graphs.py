@@ -1,0 +1,216 @@
+"""The exported graphs against Transformers: the same numbers, for every shape they are made for."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from edge_asr.sessions import Session, tensor
+from export.embedding import halve_embedding
+from export.original import OriginalWhisper
+from export.whisper_graphs import WhisperDecoderGraph, WhisperEncoderGraph
+
+pytestmark = pytest.mark.export
+
+N_LAYERS, N_HEADS, HEAD_DIM = 3, 4, 16
+TOLERANCE = 2e-4
+
+
+@pytest.fixture(scope="module")
+def encoder(graphs):
+    return Session(graphs.directory / "encoder_model.onnx", n_threads=1)
+
+
+@pytest.fixture(scope="module")
+def decoder(graphs):
+    return Session(graphs.directory / "decoder_model_merged.onnx", n_threads=1)
+
+
+def _features(n_frames, batch=1):
+    generator = torch.Generator().manual_seed(n_frames)
+    return torch.randn(batch, 80, n_frames, generator=generator)
+
+
+def _encode(encoder, features):
+    outputs = encoder.run({"input_features": tensor(features.numpy())}, encoder.output_names)
+    return {name: value.numpy() for name, value in outputs.items()}
+
+
+def _hidden_by_transformers(model, features):
+    """Run Transformers' own layers with the position embeddings sliced to the window."""
+    encoder = model.model.encoder
+    hidden = torch.nn.functional.gelu(encoder.conv1(features))
+    hidden = torch.nn.functional.gelu(encoder.conv2(hidden)).permute(0, 2, 1)
+    hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
+    for layer in encoder.layers:
+        hidden = layer(hidden, attention_mask=None, layer_head_mask=None)[0]
+    return encoder.layer_norm(hidden)
+
+
+def _caches_by_transformers(model, hidden):
+    caches = {}
+    for index, layer in enumerate(model.model.decoder.layers):
+        for part in ("key", "value"):
+            projected = getattr(layer.encoder_attn, f"{part[0]}_proj")(hidden)
+            heads = projected.unflatten(2, (N_HEADS, HEAD_DIM)).transpose(1, 2)
+            caches[f"present.{index}.encoder.{part}"] = heads.numpy()
+    return caches
+
+
+def _assert_close(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert found[name].shape == value.shape
+        np.testing.assert_allclose(found[name], value, atol=TOLERANCE, rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_encoder_over_a_full_window_is_transformers_own(encoder, graphs, batch):
+    features = _features(3000, batch)
+    with torch.inference_mode():
+        hidden = graphs.model.model.encoder(features).last_hidden_state
+        wanted = _caches_by_transformers(graphs.model, hidden)
+
+    _assert_close(_encode(encoder, features), wanted)
+
+
+@pytest.mark.parametrize("n_frames", [2, 4, 130, 602, 1500, 2998])
+def test_the_encoder_takes_any_even_number_of_frames(encoder, graphs, n_frames):
+    features = _features(n_frames, batch=2)
+    with torch.inference_mode():
+        hidden = _hidden_by_transformers(graphs.model, features)
+        wanted = _caches_by_transformers(graphs.model, hidden)
+    found = _encode(encoder, features)
+
+    assert found["present.0.encoder.key"].shape == (2, N_HEADS, n_frames // 2, HEAD_DIM)
+    _assert_close(found, wanted)
+
+
+def _as_past(outputs):
+    return {name.replace("present.", "past_key_values."): value for name, value in outputs.items()}
+
+
+def _decode(decoder, cross, pieces):
+    """Feed pieces of tokens one after the other; return all logits and the last caches."""
+    batch = next(iter(cross.values())).shape[0]
+    empty = np.zeros((batch, N_HEADS, 0, HEAD_DIM), np.float32)
+    own = [name for name in decoder.input_names if ".decoder." in name]
+    past, logits = dict.fromkeys(own, empty), []
+    for piece in pieces:
+        inputs = {"input_ids": np.asarray(piece, np.int64), **past, **_as_past(cross)}
+        made = decoder.run(
+            {name: tensor(value) for name, value in inputs.items()},
+            decoder.output_names,
+        )
+        outputs = {name: value.numpy() for name, value in made.items()}
+        logits.append(outputs.pop("logits"))
+        past = _as_past(outputs)
+    return np.concatenate(logits, axis=1), past
+
+
+@pytest.mark.parametrize(
+    "cuts",
+    [(), (4,), (4, 5, 6, 7), (1, 9), (3, 4, 12)],
+    ids=["at once", "prompt, rest", "prompt, steps, rest", "language, rest", "verification"],
+)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_decoder_gives_transformers_logits_however_it_is_fed(
+    encoder,
+    decoder,
+    graphs,
+    cuts,
+    batch,
+):
+    generator = torch.Generator().manual_seed(batch)
+    features = _features(3000, batch)
+    token_ids = torch.randint(graphs.model.config.vocab_size, (batch, 13), generator=generator)
+    with torch.inference_mode():
+        wanted = graphs.model(features, decoder_input_ids=token_ids).logits.numpy()
+    pieces = np.split(token_ids.numpy(), cuts, axis=1)
+
+    logits, past = _decode(decoder, _encode(encoder, features), pieces)
+
+    np.testing.assert_allclose(logits, wanted, atol=1e-3, rtol=1e-3)
+    assert past["past_key_values.2.decoder.value"].shape == (batch, N_HEADS, 13, HEAD_DIM)
+
+
+def test_greedy_tokens_are_those_of_generate(encoder, decoder, graphs, checkpoint):
+    original = OriginalWhisper(checkpoint, n_threads=1)
+    settings = graphs.model.generation_config
+    features = _features(3000)
+    prompt = [settings.decoder_start_token_id, settings.lang_to_id["<|de|>"]]
+    prompt += [settings.task_to_id["transcribe"], settings.no_timestamps_token_id]
+    cross, pieces, found = _encode(encoder, features), [[prompt]], []
+    for _ in range(graphs.model.config.max_target_positions // 2):
+        logits, _ = _decode(decoder, cross, pieces)
+        last = logits[0, -1]
+        last[settings.suppress_tokens] = -np.inf
+        if not found:
+            last[settings.begin_suppress_tokens] = -np.inf
+        token = int(last.argmax())
+        if token >= settings.eos_token_id:
+            break
+        found.append(token)
+        pieces.append([[token]])
+
+    assert found
+    assert original.token_ids(features, "de")[0][: len(found)] == found
+
+
+def test_the_torch_modules_are_the_graphs_source(graphs):
+    """Optimum exports these modules; they must themselves be what Transformers computes."""
+    features, token_ids = _features(3000), torch.tensor([[3, 1, 4, 1, 5]])
+    empty = torch.zeros(1, N_HEADS, 0, HEAD_DIM)
+    with torch.inference_mode():
+        cross = WhisperEncoderGraph(graphs.model)(features)["present"]
+        past = tuple((empty, empty, key, value) for key, value in cross)
+        logits = WhisperDecoderGraph(graphs.model)(token_ids, past)["logits"]
+        wanted = graphs.model(features, decoder_input_ids=token_ids).logits
+
+    torch.testing.assert_close(logits, wanted, atol=1e-3, rtol=1e-3)
+
+
+def test_optimum_refuses_a_graph_that_differs_from_torch(checkpoint, tmp_path, monkeypatch):
+    """Optimum only logs a failed validation; here it is an error."""
+    from export import whisper_onnx
+    from export.errors import ExportError
+
+    monkeypatch.setattr(whisper_onnx._WhisperOnnxConfig, "ATOL_FOR_VALIDATION", -1.0)
+    monkeypatch.setattr(np, "allclose", lambda *_args, **_options: False)
+
+    with pytest.raises(ExportError, match="validation"):
+        whisper_onnx.export_graphs(checkpoint, tmp_path / "float")
+
+
+def _decoder_copy(graphs, tmp_path):
+    path = tmp_path / "decoder.onnx"
+    path.write_bytes((graphs.directory / "decoder_model_merged.onnx").read_bytes())
+    return path
+
+
+def test_the_embedding_becomes_float16_and_loses_nothing(graphs, encoder, decoder, tmp_path):
+    path = _decoder_copy(graphs, tmp_path)
+    cross = _encode(encoder, _features(100))
+    pieces = [[[7, 70, 200]], [[17]]]
+    before, _ = _decode(decoder, cross, pieces)
+
+    assert halve_embedding(path, graphs.model.config.vocab_size)
+    assert path.stat().st_size < (graphs.directory / "decoder_model_merged.onnx").stat().st_size
+
+    after, _ = _decode(Session(path, n_threads=1), cross, pieces)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_an_embedding_that_float16_cannot_hold_stays_as_it_is(graphs, tmp_path):
+    path = _decoder_copy(graphs, tmp_path)
+    model = onnx.load(path)
+    size = graphs.model.config.vocab_size
+    table = next(each for each in model.graph.initializer if list(each.dims) == [size, 64])
+    values = onnx.numpy_helper.to_array(table).copy()
+    values[0, 0] = 0.1  # no float16
+    table.CopyFrom(onnx.numpy_helper.from_array(values, table.name))
+    onnx.save(model, path)
+    before = path.read_bytes()
+
+    assert not halve_embedding(path, size)
+    assert path.read_bytes() == before
