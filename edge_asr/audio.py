@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Waveform = np.ndarray[tuple[int], np.dtype[np.float32]]
-"""float32, shape ``(n_samples,)``, 16 kHz mono, [-1, 1)."""
+    from edge_asr.records import Waveform
+
 Frames = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 """float32, shape ``(n_frames, n_channels)``, at a device's or file's own rate."""
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
+    import numpy as np
 
 SAMPLE_RATE = 16_000
 """Hertz. The one sample rate inside the appliance."""
+Waveform: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.float32]]"
+"""float32, shape ``(n_samples,)``, 16 kHz mono, [-1, 1)."""
 
 
 class ClockQuality(StrEnum):

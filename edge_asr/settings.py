@@ -60,7 +60,8 @@ class VadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_speech_duration_ms: Milliseconds = 250
     """Shorter bursts of speech are dropped."""
     max_speech_duration_s: Annotated[float, msgspec.Meta(ge=2.0, le=29.0)] = 15.0
-    """The longest utterance; it is cut at its best pause. In longer windows Whisper skips sentences."""
+    """The longest utterance; it is cut at its best pause. In longer windows Whisper skips
+    sentences."""
     min_silence_duration_ms: Milliseconds = 700
     """The pause that ends an utterance."""
     speech_pad_ms: Milliseconds = 300

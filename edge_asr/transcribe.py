@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from edge_asr.audio import Waveform
     from edge_asr.capture.segmenter import SegmentEvent
     from edge_asr.capture.vad import SileroVad
     from edge_asr.config import VadSettings
     from edge_asr.recognizers import Recognizer
-    from edge_asr.records import Recognition, Request
+    from edge_asr.records import Recognition, Request, Waveform
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-    from edge_asr.audio import Waveform
+    from edge_asr.records import Waveform
 
 MANIFEST = "manifest.jsonl"
 SHORTEST_S, LONGEST_S = 1.0, 28.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from edge_asr.audio import Waveform
+    from edge_asr.records import Waveform
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 

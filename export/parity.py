@@ -11,8 +11,8 @@ from edge_asr.recognizers.whisper import DECODER, ENCODER
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
     from edge_asr.bundle import Bundle
+    from edge_asr.records import Waveform
     from edge_asr.sessions import Tensor
     from export.original import Array, OriginalWhisper
 

@@ -25,7 +25,7 @@ from export.steps import code_sha256, digest, make_once
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_asr.audio import Waveform
+    from edge_asr.records import Waveform
 
 PROMPTS = Path(__file__).with_name("sample_prompts.yaml")
 DEMO = "demo.flac"

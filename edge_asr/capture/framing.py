@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
+    from edge_asr.records import Waveform
 
 FRAME_SAMPLES = 512
 """Samples in one frame: 32 ms, what Silero's 16 kHz graph takes."""

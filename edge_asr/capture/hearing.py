@@ -8,11 +8,10 @@ from edge_asr.capture.framing import Framer
 from edge_asr.capture.segmenter import Segmenter
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
     from edge_asr.capture.segmenter import SegmentEvent
     from edge_asr.capture.vad import SileroVad
     from edge_asr.config import VadSettings
-    from edge_asr.records import EndReason
+    from edge_asr.records import EndReason, Waveform
 
 
 class Hearing:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
+    from edge_asr.records import Waveform
 
 SILENCE_DBFS = -120.0
 """What digital silence is called; 16-bit sound has nothing below -90 but zero."""

@@ -10,7 +10,8 @@ import soxr
 from edge_asr.records import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Frames, Waveform
+    from edge_asr.audio import Frames
+    from edge_asr.records import Waveform
 
 
 def mono(frames: Frames, channel: int | None = None) -> Waveform:

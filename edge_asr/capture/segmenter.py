@@ -22,9 +22,9 @@ from edge_asr.capture.framing import FRAME_SAMPLES
 from edge_asr.records import SAMPLE_RATE, EndReason
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
     from edge_asr.capture.vad import Probabilities
     from edge_asr.config import VadSettings
+    from edge_asr.records import Waveform
 
 _HYSTERESIS = 0.15
 """How far ``neg_threshold`` lies below ``threshold`` when it is not set: Silero's default."""

@@ -13,9 +13,9 @@ from edge_asr.records import AudioChunk, Gap, GapKind, Instant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_asr.audio import Waveform
     from edge_asr.capture.timeline import Placed
     from edge_asr.capture.wire import PcmFrames
+    from edge_asr.records import Waveform
 
 
 class DeviceStream:

@@ -16,8 +16,8 @@ from edge_asr.records import SAMPLE_RATE
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
     from edge_asr.bundle import Bundle
+    from edge_asr.records import Waveform
     from edge_asr.sessions import Session
 
     Probabilities = np.ndarray[tuple[int], np.dtype[np.float32]]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from edge_asr.audio import SoundFile, Waveform
-    from edge_asr.records import Instant
+    from edge_asr.audio import SoundFile
+    from edge_asr.records import Instant, Waveform
 
 CHUNK_S = 0.1
 """Seconds of sound in a chunk, as from a microphone."""

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from edge_asr.errors import BundleError
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
     from edge_asr.bundle import Bundle
-    from edge_asr.records import Recognition, Request
+    from edge_asr.records import Recognition, Request, Waveform
 
 
 class Recognizer(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 from edge_asr.records import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from edge_asr.audio import Waveform
+    from edge_asr.records import Waveform
 
 N_FFT = 400
 """Samples of one STFT frame: 25 ms."""

@@ -23,10 +23,9 @@ from edge_asr.sessions import open_session, tensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_asr.audio import Waveform
     from edge_asr.bundle import Bundle
     from edge_asr.recognizers.decoding import Decoded, Logits
-    from edge_asr.records import Request
+    from edge_asr.records import Request, Waveform
     from edge_asr.sessions import Session, Tensor
 
 ENCODER = "encoder_model.onnx"

@@ -17,7 +17,7 @@ from edge_asr.store.files import OWNER_ONLY, file_errors, make_directory, sync
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_asr.audio import Waveform
+    from edge_asr.records import Waveform
 
 AUDIO = "audio"
 UNFINISHED_SUFFIX = ".flac.part"

@@ -24,7 +24,7 @@ from edge_asr.store.files import file_errors, lock_file, make_directory, sync
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_asr.audio import Waveform
+    from edge_asr.records import Waveform
 
 SYNC_INTERVAL_S = 0.8
 """With chunks of 0.1 s, what is not yet safe stays below one second."""

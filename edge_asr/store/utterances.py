@@ -13,8 +13,7 @@ from edge_asr.store.rows import UTTERANCE_COLUMNS, utterance_from
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_asr.audio import Waveform
-    from edge_asr.records import EndReason, Instant, Utterance
+    from edge_asr.records import EndReason, Instant, Utterance, Waveform
     from edge_asr.store.database import Database
     from edge_asr.store.recovery import Recovery
 
