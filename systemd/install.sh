@@ -220,7 +220,7 @@ next_steps() {
   elif [ "$enable" = no ]; then
     cat <<'END'
 install: done; nothing was started. Next:
-  edge-asr doctor
+  edge-asr --state /var/lib/edge-asr doctor
   systemctl enable --now edge-asr.target edge-asr-recognize.service edge-asr-listen@mic.service
 END
   elif systemd_runs; then
