@@ -20,6 +20,7 @@ import onnx
 
 from edge_asr.recognizers.whisper import DECODER, ENCODER
 from export.blocks import to_blocks
+from export.errors import RecipeError
 from export.recipe import Quantization
 
 if TYPE_CHECKING:
@@ -39,21 +40,34 @@ def quantize_graphs(
         source: folder with the float graphs.
         target: folder to write the quantized ones to, which exists.
         quantization: how.
-        float_matmuls: products whose name contains one of these stay float in int8.
+        float_matmuls: products that stay float in int8, such as
+            ``encoder/layers.3/feed_forward/down``.
+
+    Raises:
+        RecipeError: ``float_matmuls`` names a product that the graphs do not have.
     """
     if quantization is Quantization.NONE:
         for name in (ENCODER, DECODER):
             shutil.copyfile(source / name, target / name)
         return
-    to_int8(source / ENCODER, target / ENCODER, float_matmuls)
+    to_int8(source / ENCODER, target / ENCODER, _below("encoder", float_matmuls))
     if quantization is Quantization.INT8:
-        to_int8(source / DECODER, target / DECODER, float_matmuls)
+        to_int8(source / DECODER, target / DECODER, _below("decoder", float_matmuls))
     else:
         to_blocks(source / DECODER, target / DECODER, bits=4)
 
 
+def _below(graph: str, names: Sequence[str]) -> list[str]:
+    """Return the names that belong to ``graph``, without its own."""
+    return [name.removeprefix(graph) for name in names if name.startswith(f"{graph}/")]
+
+
 def to_int8(source: Path, target: Path, float_matmuls: Sequence[str] = ()) -> None:
-    """Quantize one graph's matrix products to 8 bit, activations at run time."""
+    """Quantize one graph's matrix products to 8 bit, activations at run time.
+
+    Raises:
+        RecipeError: ``float_matmuls`` names a product that the graph does not have.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():
@@ -67,10 +81,14 @@ def to_int8(source: Path, target: Path, float_matmuls: Sequence[str] = ()) -> No
         )
 
 
-def _named(source: Path, parts: Sequence[str]) -> list[str]:
+def _named(source: Path, names: Sequence[str]) -> list[str]:
+    """Return the nodes of the products called ``names``."""
     graph = onnx.load(source, load_external_data=False).graph
-    products = [node.name for node in graph.node if node.op_type == "MatMul"]
-    return [name for name in products if any(part in name for part in parts)]
+    products = {node.name for node in graph.node if node.op_type == "MatMul"}
+    nodes = [f"{name}/MatMul" for name in names]
+    if missing := [node for node in nodes if node not in products]:
+        raise RecipeError(f"float_matmuls: {source.stem} has no product {missing[0]}")
+    return nodes
 
 
 @contextmanager

@@ -21,7 +21,7 @@ PinnedPackage = Annotated[
 ]
 CommitHash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}$")]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Percent = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
+Points = Annotated[float, msgspec.Meta(ge=0.0)]
 T = TypeVar("T")
 
 
@@ -87,11 +87,11 @@ class QualityLimits(_Strict, frozen=True):
 
     float_text_identical: Share = 0.98
     """Least share of clips whose text from the float graphs is that of the original."""
-    float_wer_increase: Percent = 0.2
+    float_wer_increase: Points = 0.2
     """Most that WER may rise from the original to the float graphs."""
-    quantized_wer_increase: Percent = 0.5
+    quantized_wer_increase: Points = 0.5
     """Most that WER may rise from the original to the quantized graphs."""
-    language_wer_increase: Percent = 5.0
+    language_wer_increase: Points = 5.0
     """The same within each language that has at least 50 reference words."""
     encoder_difference: float = 2e-2
     """Largest absolute difference of float cross-attention keys and values from the original's."""
@@ -114,7 +114,7 @@ class Recipe(_Strict, frozen=True):
     quantize: Quantization = Quantization.NONE
     """What happens without ``--quantize``."""
     float_matmuls: list[str] = []
-    """Parts of names of matrix products that int8 leaves in float."""
+    """Matrix products that int8 leaves in float, e.g. ``encoder/layers.3/feed_forward/down``."""
     clips_per_language: Annotated[int, msgspec.Meta(ge=1)] = 6
     """Clips of ``--speech`` that the quality gate hears, in each language."""
     quality: QualityLimits = QualityLimits()

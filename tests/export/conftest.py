@@ -190,12 +190,12 @@ class Workstation:
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         return path
 
-    def export(self, *arguments):
+    def export(self, *arguments, out=None):
         """Run the command and return its result."""
         from export.__main__ import main
 
         folders = {
-            "--out": self.out,
+            "--out": out or self.out,
             "--work": self.root / "work",
             "--speech": self.speech,
             "--sounds": self.root / "no-sounds",

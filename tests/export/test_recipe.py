@@ -83,5 +83,5 @@ def test_what_is_no_yaml_is_one_sentence(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("name: [", encoding="utf-8")
 
-    with pytest.raises(RecipeError, match="broken.yaml"):
+    with pytest.raises(RecipeError, match=r"broken\.yaml"):
         read_recipe(path)

@@ -23,7 +23,9 @@ def _ctranslate2(state):
         zeros = [np.zeros(len(weight), np.float16) for weight in weights]
         made[f"{theirs}/weight"] = np.concatenate(weights)
         biases = zip(ours, zeros, strict=True)
-        made[f"{theirs}/bias"] = np.concatenate([state.get(f"{name}.bias", z) for name, z in biases])
+        made[f"{theirs}/bias"] = np.concatenate(
+            [state.get(f"{name}.bias", z) for name, z in biases]
+        )
 
     def norm(theirs, ours):
         made[f"{theirs}/gamma"] = state[f"{ours}.weight"]
