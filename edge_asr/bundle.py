@@ -86,15 +86,7 @@ class Bundle:
             raise RequestError(
                 f"bundle {self.name} cannot {request.task}; it can: {_listed(can.tasks)}",
             )
-        spoken = (request.language, *request.allowed_languages)
-        for language in (code for code in spoken if code is not None):
-            if language not in can.languages:
-                raise RequestError(
-                    f"bundle {self.name} does not know the language '{language}'; "
-                    f"it knows: {_listed(can.languages)}",
-                )
-        if request.language is None and not can.detects_language and len(can.languages) > 1:
-            raise RequestError(f"bundle {self.name} cannot detect the language; name one")
+        self._check_languages(request)
         target = request.target_language
         if target is not None and request.task is not Task.TRANSLATE:
             raise RequestError("a target language goes with the task translate")
@@ -105,6 +97,21 @@ class Bundle:
             )
         if request.keywords and not can.keywords:
             raise RequestError(f"bundle {self.name} cannot use keywords")
+
+    def _check_languages(self, request: Request) -> None:
+        can = self.manifest.capabilities
+        named = [request.language] if request.language else list(request.allowed_languages)
+        if request.language is None and not can.detects_language:
+            if len(can.languages) > 1:
+                raise RequestError(f"bundle {self.name} cannot detect the language; name one")
+            # It knows one language, and hears every utterance in it: that one must be allowed.
+            named = [] if not named or set(named) & set(can.languages) else named
+        for language in named:
+            if language not in can.languages:
+                raise RequestError(
+                    f"bundle {self.name} does not know the language '{language}'; "
+                    f"it knows: {_listed(can.languages)}",
+                )
 
 
 def _listed(names: Sequence[str]) -> str:

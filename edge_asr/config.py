@@ -89,9 +89,6 @@ def _check(config: Config) -> None:
     vad = config.vad
     if vad.neg_threshold is not None and vad.neg_threshold > vad.threshold:
         raise ConfigError("vad.neg_threshold must not be above vad.threshold")
-    recognition = config.recognition
-    if recognition.language and recognition.languages:
-        raise ConfigError("recognition: give either language or languages, not both")
 
 
 class _Loader(yaml.SafeLoader):

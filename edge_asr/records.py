@@ -156,7 +156,8 @@ class Request:
     language: str | None = None
     """Spoken language (ISO 639-1), or None to detect it."""
     allowed_languages: tuple[str, ...] = ()
-    """Languages that detection may answer; empty: all that the bundle knows."""
+    """Languages that detection may answer; empty: all that the bundle knows. Not used when
+    ``language`` is given."""
     target_language: str | None = None
     """For translation; None: English."""
     keywords: tuple[str, ...] = ()

@@ -297,3 +297,6 @@ def test_a_bundle_with_one_language_needs_none_named(bundle):
     can = {**CAPABILITIES, "detects_language": False, "languages": ["en"]}
     seal(bundle, manifest_of(FILES, capabilities=can))
     open_bundle(bundle).check(Request())
+    open_bundle(bundle).check(Request(allowed_languages=("de", "en")))
+    with pytest.raises(RequestError, match="does not know the language 'de'"):
+        open_bundle(bundle).check(Request(allowed_languages=("de", "fr")))

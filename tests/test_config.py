@@ -114,10 +114,6 @@ def test_a_microphone_is_found_by_its_name_and_a_missing_one_lists_the_others():
             ),
         ),
         (
-            "recognition: {language: de, languages: [fr]}",
-            "recognition: give either language or languages, not both",
-        ),
-        (
             "vad: {threshold: 0.3, neg_threshold: 0.4}",
             "vad.neg_threshold must not be above vad.threshold",
         ),
