@@ -53,7 +53,7 @@ def default_threads() -> int:
 
 def tensor(array: np.ndarray[Any, Any]) -> Tensor:
     """Return ``array`` as a tensor, without a copy where it is contiguous."""
-    return Tensor.ortvalue_from_numpy(np.ascontiguousarray(array))
+    return Tensor.ortvalue_from_numpy(np.asarray(array, order="C"))
 
 
 class Session:

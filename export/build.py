@@ -33,10 +33,14 @@ def build(order: Order) -> None:
         from export.whisper import build_whisper
 
         build_whisper(order, provenance)
+    elif order.recipe.family == "granite":
+        from export.granite import build_granite
+
+        build_granite(order, provenance)
     else:
         raise RecipeError(
             f"recipe {order.recipe.name}: unknown family {order.recipe.family}; "
-            "there are: whisper, silero-vad",
+            "there are: whisper, granite, silero-vad",
         )
     order.reporter.say(f"{order.target}: written")
 
@@ -58,4 +62,4 @@ def _is_there(order: Order, provenance: dict[str, Any]) -> bool:
         return False
     # A bundle that was held against more speech than is named now need not be built again.
     heard = bundle.manifest.quality.items()
-    return order.recipe.family != "whisper" or speech_id(order).items() <= heard
+    return order.recipe.family == silero.FAMILY or speech_id(order).items() <= heard

@@ -99,12 +99,40 @@ class QualityLimits(_Strict, frozen=True):
     """Largest absolute difference of float logits from the original's."""
 
 
+class Instructions(_Strict, frozen=True):
+    """What a model that takes instructions is told. Without one, it cannot do that."""
+
+    transcribe: str
+    transcribe_keywords: str | None = None
+    """With ``{keywords}``."""
+    translate: str | None = None
+    """With ``{language}``, in English."""
+    translate_keywords: str | None = None
+    """With ``{language}`` and ``{keywords}``."""
+    punctuated: str | None = None
+    """Asks for punctuation and capitals, which ``transcribe`` does not give."""
+    translate_punctuated: str | None = None
+    """The same for ``translate``."""
+
+
+class Prompt(_Strict, frozen=True):
+    """How a model that takes instructions is asked."""
+
+    template: str
+    """All that the model reads, with its audio token and ``{instruction}``."""
+    instructions: Instructions
+    languages: Annotated[list[str], msgspec.Meta(min_length=1)]
+    """ISO 639-1 codes of the languages it transcribes."""
+    translation_targets: list[str] = []
+    """ISO 639-1 codes of the languages it translates into."""
+
+
 class Recipe(_Strict, frozen=True):
     """How to build one bundle."""
 
     name: Name
     family: str
-    """``whisper`` or ``silero-vad``."""
+    """``whisper``, ``granite`` or ``silero-vad``."""
     summary: str
     licence: str
     """SPDX id of the weights' licence."""
@@ -115,6 +143,8 @@ class Recipe(_Strict, frozen=True):
     """What happens without ``--quantize``."""
     float_matmuls: list[str] = []
     """Matrix products that int8 leaves in float, e.g. ``encoder/layers.3/feed_forward/down``."""
+    prompt: Prompt | None = None
+    """For a model that takes instructions: ``granite``."""
     clips_per_language: Annotated[int, msgspec.Meta(ge=1)] = 6
     """Clips of ``--speech`` that the quality gate hears, in each language."""
     quality: QualityLimits = QualityLimits()

@@ -1,0 +1,158 @@
+"""The Granite Speech bundle: checkpoint -> float graphs -> quantized ones -> gate -> bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from export.blocks import ACCURACY_LEVEL, BLOCK_SIZE, to_blocks
+from export.bundle_writer import LICENCE, Contents, write_bundle
+from export.granite_gate import pass_granite_gate
+from export.granite_manifest import (
+    DECODER,
+    EMBEDDING,
+    ENCODER,
+    TOKENIZER,
+    granite_capabilities,
+    granite_model,
+)
+from export.quantize import to_int8
+from export.recipe import Quantization
+from export.source import fetch
+from export.steps import code_sha256, digest, make_once, versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from export.order import Order
+
+FAMILY = "granite"
+_FACTS = "facts.json"
+_DATA = "_data"
+"""What Optimum appends to a graph's name for the file of its weights, beyond 2 GB."""
+
+
+def build_granite(order: Order, provenance: dict[str, Any]) -> None:
+    """Build the bundle.
+
+    Raises:
+        SourceError: the weights cannot be had, are not what is pinned, or are no Granite Speech.
+        RecipeError: the recipe's prompts do not fit the model.
+        ExportError: the graphs cannot be made.
+        QualityError: the quality gate refuses them.
+    """
+    checkpoint = _checkpoint(order)
+    model = granite_model(checkpoint, order.recipe)
+    float_graphs = _float_graphs(order, checkpoint)
+    graphs = _quantized_graphs(order, float_graphs)
+    quality = pass_granite_gate(order, checkpoint, model, float_graphs, graphs)
+    facts = json.loads((float_graphs / _FACTS).read_text(encoding="utf-8"))
+    contents = Contents(
+        name=order.recipe.name,
+        family=FAMILY,
+        licence=order.recipe.licence,
+        files=_files(order, checkpoint, graphs),
+        source=order.weights.record,
+        export=provenance | facts | {"quantization": _quantization(order)},
+        model=model,
+        capabilities=granite_capabilities(order.recipe),
+        quality=quality,
+    )
+    with order.reporter.step("write the bundle"):
+        write_bundle(contents, order.target)
+
+
+def _checkpoint(order: Order) -> Path:
+    """Return the checkpoint. A folder that was named is read where it is: it is 5 GB."""
+    if order.weights.folder is not None:
+        return order.weights.folder
+    fetched = order.workshop / "source"
+    with order.reporter.step("fetch and verify the weights"):
+        make_once(fetched, order.weights.key, lambda part: fetch(order.weights, part))
+    return fetched
+
+
+def _float_graphs(order: Order, checkpoint: Path) -> Path:
+    def make(part: Path) -> None:
+        from export.granite_checkpoint import write_embedding
+        from export.granite_onnx import OPSET, export_graphs
+
+        facts = write_embedding(checkpoint, part / EMBEDDING)
+        export_graphs(checkpoint, part)
+        (part / _FACTS).write_text(json.dumps({"opset": OPSET} | facts), encoding="utf-8")
+
+    directory = order.workshop / "float"
+    with order.reporter.step("export the graphs through Optimum"):
+        make_once(directory, digest(order.weights.key, code_sha256(), versions()), make)
+    return directory
+
+
+def _quantized_graphs(order: Order, float_graphs: Path) -> Path:
+    if order.quantization is Quantization.NONE:
+        return float_graphs
+    directory = order.workshop / order.quantization
+    key = digest(order.weights.key, order.recipe.float_matmuls, code_sha256(), versions())
+
+    def make(part: Path) -> None:
+        quantize_granite(float_graphs, part, order.quantization, order.recipe.float_matmuls)
+
+    with order.reporter.step(f"quantize them to {order.quantization}"):
+        make_once(directory, key, make)
+    return directory
+
+
+def quantize_granite(
+    source: Path, target: Path, quantization: Quantization, float_matmuls: list[str]
+) -> None:
+    """Quantize both graphs; the encoder never to less than 8 bit, which ruins it.
+
+    Args:
+        source: folder with the float graphs and the embedding.
+        target: folder to write to, which exists.
+        quantization: int8 or int4, of the decoder.
+        float_matmuls: products that stay float in int8, such as ``encoder/ctc``.
+
+    Raises:
+        RecipeError: ``float_matmuls`` names a product that the graphs do not have.
+    """
+    kept = {
+        graph: [name.removeprefix(graph) for name in float_matmuls if name.startswith(f"{graph}/")]
+        for graph in ("encoder", "decoder")
+    }
+    to_int8(source / ENCODER, target / ENCODER, kept["encoder"])
+    if quantization is Quantization.INT8:
+        to_int8(source / DECODER, target / DECODER, kept["decoder"])
+    else:
+        to_blocks(source / DECODER, target / DECODER, bits=4)
+    shutil.copyfile(source / EMBEDDING, target / EMBEDDING)
+
+
+def _files(order: Order, checkpoint: Path, graphs: Path) -> dict[str, Path]:
+    """Return what goes into the bundle, by name."""
+    names = [ENCODER, DECODER, EMBEDDING]
+    names += [f"{name}{_DATA}" for name in names if (graphs / f"{name}{_DATA}").is_file()]
+    return {
+        **{name: graphs / name for name in names},
+        TOKENIZER: checkpoint / TOKENIZER,
+        LICENCE: order.licence_file,
+    }
+
+
+def _quantization(order: Order) -> dict[str, Any]:
+    """Return what the manifest says of the quantization."""
+    int8 = {
+        "weights": "int8, one scale per column",
+        "activations": "uint8, scaled at run time",
+        "float_matmuls": order.recipe.float_matmuls,
+    }
+    blocks = {
+        "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}",
+        "accuracy_level": ACCURACY_LEVEL,
+    }
+    graphs: dict[Quantization, dict[str, Any]] = {
+        Quantization.NONE: {},
+        Quantization.INT8: {"encoder": int8, "decoder": int8},
+        Quantization.INT4: {"encoder": int8, "decoder": blocks},
+    }
+    return {"scheme": str(order.quantization), **graphs[order.quantization]}
