@@ -1,0 +1,135 @@
+"""The recognizing loop over a real store, with a recognizer that does as it is told."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from edge_asr.recognize import Failed, Recognized, recognize
+from edge_asr.records import ClockQuality, EndReason, Instant, Recognition, Request, Task
+from edge_asr.store import Store
+
+START = Instant(1_700_000_000_000_000_000, 5_000_000_000, "this-boot", ClockQuality.RTC)
+N_SAMPLES = 8000
+
+
+@dataclass
+class TinyBundle:
+    name: str = "tiny"
+    sha256: str = "0" * 64
+
+    def check(self, request):
+        pass
+
+
+class Recognizer:
+    """Answers with how loud the sound is; refuses what it was told to refuse."""
+
+    def __init__(self, refuse=()):
+        self.bundle = TinyBundle()
+        self.refuse = refuse
+        self.heard = []
+
+    def transcribe(self, waveform, request):
+        loudness = round(float(waveform.max()), 1)
+        self.heard.append(loudness)
+        if loudness in self.refuse:
+            raise RuntimeError(f"{loudness} is too much")
+        return Recognition(f"loudness {loudness}", "en", None, request.task, 0.1, -0.2)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "state") as opened:
+        yield opened
+
+
+def say(store, loudness):
+    recording = store.utterances.begin("mic", START.shifted(int(loudness * 1e10)))
+    recording.append(np.full(N_SAMPLES, loudness, np.float32))
+    return store.utterances.close(recording, n_samples=N_SAMPLES, reason=EndReason.PAUSE)
+
+
+def run(store, recognizer, **overrides):
+    events = []
+    arguments = {
+        "observe": events.append,
+        "alive": lambda: None,
+        "stop": threading.Event(),
+        "until_idle": True,
+    }
+    with store.recognizing():
+        recognize(store, recognizer, Request(), **{**arguments, **overrides})
+    return events
+
+
+def test_everything_pending_is_transcribed_oldest_first(store):
+    said = [say(store, loudness) for loudness in (0.1, 0.2, 0.3)]
+    events = run(store, Recognizer())
+    assert [event.utterance for event in events] == said
+    texts = [store.transcripts.latest(each.utterance_id).recognition.text for each in said]
+    assert texts == ["loudness 0.1", "loudness 0.2", "loudness 0.3"]
+
+
+def test_one_that_fails_does_not_stop_the_others_and_is_left_alone_after_three_tries(store):
+    bad, good = say(store, 0.5), say(store, 0.6)
+    recognizer = Recognizer(refuse=(0.5,))
+    for _ in range(5):
+        events = run(store, recognizer)
+    assert recognizer.heard.count(0.5) == 3
+    assert recognizer.heard.count(0.6) == 1
+    assert events == []
+    assert store.transcripts.latest(good.utterance_id) is not None
+    assert store.transcripts.latest(bad.utterance_id) is None
+    assert "too much" in store.transcripts.failures.of(bad.utterance_id).error
+    assert store.transcripts.backlog().n_quarantined == 1
+
+
+def test_events_are_told_after_they_are_safe(store):
+    say(store, 0.1)
+
+    def observe(event):
+        assert isinstance(event, Recognized)
+        assert store.transcripts.latest(event.utterance.utterance_id) == event.transcript
+
+    run(store, Recognizer(), observe=observe)
+
+
+def test_a_damaged_sound_file_is_a_failure_that_names_it(store, tmp_path):
+    utterance = say(store, 0.1)
+    (tmp_path / "state" / utterance.audio_path).write_bytes(b"not a FLAC file")
+    (event,) = run(store, Recognizer())
+    assert isinstance(event, Failed)
+    assert utterance.audio_path in event.error
+
+
+def test_a_stop_ends_the_loop_after_the_utterance_at_hand(store):
+    for loudness in (0.1, 0.2, 0.3):
+        say(store, loudness)
+    stop = threading.Event()
+    events = []
+
+    def observe(event):
+        events.append(event)
+        stop.set()
+
+    run(store, Recognizer(), observe=observe, stop=stop, until_idle=False)
+    assert len(events) == 1
+    assert store.transcripts.backlog().n == 2
+
+
+def test_the_task_is_passed_on(store):
+    say(store, 0.1)
+    with store.recognizing():
+        recognize(
+            store,
+            Recognizer(),
+            Request(task=Task.TRANSLATE),
+            observe=lambda _event: None,
+            alive=lambda: None,
+            stop=threading.Event(),
+            until_idle=True,
+        )
+    (transcript,) = store.transcripts.versions(1)
+    assert transcript.recognition.task is Task.TRANSLATE
