@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from edge_asr.bundle import sha256_of
 from edge_asr.recognizers.tokenizer import Tokenizer
 from edge_asr.records import SAMPLE_RATE
 from edge_asr.sessions import default_threads
@@ -22,6 +23,7 @@ from export.gate import speech_id
 from export.granite_manifest import TOKENIZER
 from export.granite_parity import GraniteGraphs, measure_parity
 from export.quality import Comparison, Heard, check_limits, report, summary
+from export.steps import code_sha256, digest, make_once, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +41,7 @@ _LENGTHS_S = (0.3, 4.0, 6.9)
 _TOKENS_ON_NOISE = 12
 _TOKENS_PER_S = 8
 _LEAST_TOKENS = 64
+_HEARD = "heard.json"
 
 
 def pass_granite_gate(
@@ -123,19 +126,27 @@ def _gather(order: Order, languages: Sequence[str]) -> list[Clip]:
 def _hear_original(
     order: Order, checkpoint: Path, clips: Sequence[Clip], prompt: Sequence[int]
 ) -> tuple[list[Expected], list[list[int]]]:
-    from export.granite_original import OriginalGranite
+    """Return what the original makes of the generated sounds and of the clips. It is kept."""
+    from export.granite_original import OriginalGranite, load_expected
 
-    with order.reporter.step("hear the original, in torch"):
+    def make(part: Path) -> None:
         original = OriginalGranite(checkpoint, n_threads=default_threads())
-        expected = [
-            original.run(generated_sound(duration_s), prompt, _TOKENS_ON_NOISE)
-            for duration_s in _LENGTHS_S
-        ]
+        for duration_s in _LENGTHS_S:
+            found = original.run(generated_sound(duration_s), prompt, _TOKENS_ON_NOISE)
+            found.save(part / f"{duration_s}.npz")
         heard = [
             original.token_ids(read_waveform(clip.path), prompt, _budget(clip))
             for clip in order.reporter.track(clips, "original")
         ]
-    return expected, heard
+        (part / _HEARD).write_bytes(msgspec.json.encode(heard))
+
+    kept = order.workshop / "original"
+    files = [sha256_of(clip.path) for clip in clips]
+    key = digest(order.weights.key, prompt, files, code_sha256(), versions())
+    with order.reporter.step("hear the original, in torch"):
+        make_once(kept, key, make)
+    heard = msgspec.json.decode((kept / _HEARD).read_bytes(), type=list[list[int]])
+    return [load_expected(kept / f"{duration_s}.npz") for duration_s in _LENGTHS_S], heard
 
 
 def _budget(clip: Clip) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,17 @@ class Expected:
     """Its greedy tokens, without the end token."""
     logits: Array
     """At the prompt's last position and at each of the tokens: ``(n_tokens + 1, vocab_size)``."""
+
+    def save(self, path: Path) -> None:
+        """Write all of it to one file."""
+        np.savez(path, **asdict(self))
+
+
+def load_expected(path: Path) -> Expected:
+    """Read what :meth:`Expected.save` wrote."""
+    with np.load(path) as arrays:
+        kept = {name: arrays[name] for name in arrays.files}
+    return Expected(**kept | {"token_ids": kept["token_ids"].tolist()})
 
 
 class OriginalGranite:
