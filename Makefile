@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .ONESHELL:
 .DELETE_ON_ERROR:
+.SILENT:
 
 PYTHON  ?= python3
 VENV    ?= .venv
@@ -28,7 +29,7 @@ apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages
 .PHONY: help run test check lint bundle demo smoke install uninstall clean setup setup-test setup-export
 
 help: ## print this help
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 run: setup $(BUNDLES)/.made ## set up, export the default model, listen and write down what is said
 	$(BIN)/edge-asr run --without-microphone build/sample/demo.flac
@@ -50,6 +51,7 @@ bundle: $(BUNDLES)/.made ## export the model bundles (whisper-base, whisper-tiny
 
 $(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml export/*.py)
 	$(BIN)/python -m export sample
+	echo "the model bundles; the first time this takes some minutes"
 	for recipe in silero-vad whisper-base whisper-tiny.en; do
 	  $(BIN)/python -m export $$recipe --out $(BUNDLES)
 	done
@@ -105,15 +107,18 @@ $(VENV)/.apt-test: $(VENV)/.apt-run
 	touch $@
 
 $(VENV)/.run: $(VENV)/.apt-run pyproject.toml
+	echo "set-up: the program and what it needs on a device"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/.export: $(VENV)/.run
+	echo "set-up: what the export needs (torch, Transformers, Optimum)"
 	$(BIN)/python -m pip install --quiet --group export
 	touch $@
 
 $(VENV)/.test: $(VENV)/.export $(VENV)/.apt-test
+	echo "set-up: what the tests need"
 	$(BIN)/python -m pip install --quiet --group test --group lint
 	touch $@
