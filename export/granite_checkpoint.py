@@ -6,10 +6,11 @@ into memory, never read whole, and only the part that is being exported becomes 
 1. Transformers' model is made without memory ("meta"); the weights of one part are put into it.
 2. The part's graph takes the weights over matrix by matrix (:mod:`export.granite_products`), in
    the layout in which ONNX stores them, so that the exporter makes no copies of its own.
-3. The part is exported, and let go before the next one.
+3. The graph's weights move to nameless files that are mapped (``move_to_disk`` there).
+4. The part is exported, and let go before the next one.
 
-What remains is one copy while a graph is written, and for a graph beyond 2 GB a second one for the
-moment in which Optimum gathers its weights into one file.
+What remains in memory is one copy: first the weights that were read, later those that Optimum
+gathers into one file for a graph beyond 2 GB, or those that onnxruntime loads to validate it.
 """
 
 from __future__ import annotations

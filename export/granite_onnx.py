@@ -14,6 +14,7 @@ from export.granite_checkpoint import Part, load_part
 from export.granite_decoder import GraniteDecoderGraph
 from export.granite_encoder import GraniteEncoderGraph
 from export.granite_manifest import DECODER, ENCODER
+from export.granite_products import move_to_disk
 from export.optimum_log import collected_complaints
 
 if TYPE_CHECKING:
@@ -49,9 +50,13 @@ def _export(checkpoint: Path, directory: Path, name: str, part: Part) -> None:
     def submodels(
         model: GraniteSpeechForConditionalGeneration,
     ) -> dict[str, torch.nn.Module]:
-        if part is Part.ENCODER:
-            return {key: GraniteEncoderGraph(model).eval()}
-        return {key: GraniteDecoderGraph(model.language_model).eval()}
+        graph = (
+            GraniteEncoderGraph(model)
+            if part is Part.ENCODER
+            else GraniteDecoderGraph(model.language_model)
+        )
+        move_to_disk(graph, directory)
+        return {key: graph.eval()}
 
     with collected_complaints() as complaints:
         onnx_export_from_model(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +11,9 @@ from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_LARGE = 1 << 18
+"""Weights of a product that is worth a file: 1 MB in float32."""
 
 
 class Product(nn.Module):
@@ -49,3 +54,25 @@ def release(layers: Iterable[nn.Module]) -> None:
     """Give the memory of the layers' weights back."""
     for layer in layers:
         layer.weight = nn.Parameter(torch.empty(0), requires_grad=False)
+
+
+def move_to_disk(module: nn.Module, directory: Path) -> None:
+    """Let the module's large weights live in files that are mapped, not in memory.
+
+    The system may then drop them from memory and read them again, which matters when Optimum
+    gathers the weights of a graph beyond 2 GB: otherwise everything would be in memory twice.
+
+    Args:
+        module: a graph; it works as before.
+        directory: where there is room for its weights in float32. The files have no names and are
+            gone when the module is.
+    """
+    with TemporaryDirectory(dir=directory) as files, torch.no_grad():
+        for number, weight in enumerate(module.parameters()):
+            if weight.numel() < _LARGE:
+                continue
+            path = str(Path(files) / str(number))
+            mapped = torch.from_file(path, shared=True, size=weight.numel(), dtype=weight.dtype)
+            mapped = mapped.view(weight.shape)
+            mapped.copy_(weight)
+            weight.data = mapped
