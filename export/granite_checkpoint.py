@@ -44,7 +44,7 @@ class Part(Enum):
 
 
 def read_config(checkpoint: Path) -> dict[str, Any]:
-    """Return the checkpoint's ``config.json``.
+    """Return the checkpoint's ``config.json``, with Transformers' defaults where it says nothing.
 
     Raises:
         SourceError: it is missing, or not that of a Granite Speech that can be exported.
@@ -63,7 +63,8 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
             f"{checkpoint}: its weights for speech are a separate LoRA adapter; merge it first, "
             "or take a later model (4.0 or 4.1), which has none",
         )
-    return config
+    complete: dict[str, Any] = GraniteSpeechConfig.from_dict(config).to_dict()
+    return complete
 
 
 def load_part(checkpoint: Path, part: Part) -> GraniteSpeechForConditionalGeneration:

@@ -169,6 +169,27 @@ def test_the_manifest_has_what_a_device_needs(pristine, recipe):
     assert model["ctc"]["n_labels"] == 348
 
 
+def test_what_a_config_leaves_out_is_transformers_default(checkpoint, recipe):
+    complete = granite_model(checkpoint, recipe)
+    path = checkpoint / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("window_size", "downsample_rate"):
+        del config[name]
+    del config["encoder_config"]["context_size"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+
+    assert granite_model(checkpoint, recipe) == complete
+
+
+def test_other_weights_beside_the_models_own_are_left_alone(checkpoint):
+    extra = {"weight": torch.ones(4, 64), "bias": torch.ones(4)}
+    save_file(extra, checkpoint / "out_llm.safetensors")  # 4.1 has a second CTC head there
+
+    model = load_part(checkpoint, Part.DECODER)
+
+    assert model.language_model.lm_head.weight.device.type == "cpu"
+
+
 def test_only_the_later_model_punctuates(pristine, recipe):
     later = read_recipe(MODELS / "granite-speech-4.1-2b.yaml")
 

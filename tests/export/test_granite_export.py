@@ -84,7 +84,7 @@ def test_the_bundle_says_what_it_is_and_what_it_can(exported, granite_checkpoint
     assert can.tasks == [Task.TRANSCRIBE, Task.TRANSLATE]
     assert can.languages == ["en", "fr", "de", "es", "pt", "ja"]
     assert can.translation_targets == ["en", "fr", "de", "es", "pt", "ja", "it", "zh"]
-    assert (can.keywords, can.confidence, can.timestamps) == (True, True, False)
+    assert (can.keywords, can.confidence, can.timestamps) == (True, True, True)
 
 
 def test_the_quality_report_compares_numbers_and_tokens_with_the_original(exported):
