@@ -59,7 +59,11 @@ def run(context: Context, wav: Path | None, fallback: Path | None) -> None:
         wav = fallback
     with Store.open(context.state_dir) as store:
         _Run(context, store, wav, stop_event()).run()
-    click.echo(f"Everything is in {context.state_dir}; read it with: edge-asr log tail", err=True)
+    where = f" --state {context.state_dir}" if context.given_state_dir else ""
+    click.echo(
+        f"Everything is in {context.state_dir}; read it with: edge-asr{where} log tail",
+        err=True,
+    )
 
 
 def _has_microphone() -> bool:
