@@ -48,7 +48,8 @@ def build(order: Order) -> None:
 def _provenance(order: Order) -> dict[str, Any]:
     """Return what the manifest says of how the bundle was made."""
     made_with = versions()
-    parts = (order.recipe, order.weights.key, order.quantization, code_sha256(), made_with)
+    code = code_sha256(order.recipe.family.partition("-")[0])
+    parts = (order.recipe, order.weights.key, order.quantization, code, made_with)
     return {"key": digest(*parts), "versions": made_with}
 
 

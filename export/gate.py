@@ -126,7 +126,7 @@ def _hear_original(
 
     kept = order.workshop / "original"
     heard = [(clip.language, sha256_of(clip.path)) for clip in clips]
-    key = digest(order.weights.key, heard, code_sha256(), versions())
+    key = digest(order.weights.key, heard, code_sha256("whisper"), versions())
     with order.reporter.step(f"hear {len(clips)} clips with the original, in torch"):
         make_once(kept, key, make)
     texts = msgspec.json.decode((kept / _TEXTS).read_bytes(), type=list[str])

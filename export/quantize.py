@@ -3,8 +3,9 @@
 docs/quantization.md has the figures that these choices rest on.
 
 * int8: every matrix product with constant weights, weights signed with one scale per column,
-  activations unsigned and scaled at run time (U8S8, what VNNI, AMX and SDOT compute). Convolutions
-  stay float: they are a few percent of the work, and their integer kernels are slower.
+  activations unsigned and scaled at run time (U8S8, what VNNI, AMX and SDOT compute), in the
+  encoder row by row. Convolutions stay float: they are a few percent of the work, and their integer
+  kernels are slower.
 * int4: the decoder's products in blocks of 32 with one scale each, computed with int8 activations
   (accuracy level 4); the encoder as in int8, because 4 bits there make Whisper-like models fail.
 """
@@ -13,7 +14,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
@@ -22,10 +25,10 @@ from edge_asr.recognizers.whisper import DECODER, ENCODER
 from export.blocks import to_blocks
 from export.errors import RecipeError
 from export.recipe import Quantization
+from export.rows import scale_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 
 def quantize_graphs(
@@ -50,7 +53,10 @@ def quantize_graphs(
         for name in (ENCODER, DECODER):
             shutil.copyfile(source / name, target / name)
         return
-    to_int8(source / ENCODER, target / ENCODER, _below("encoder", float_matmuls))
+    with tempfile.TemporaryDirectory(dir=target) as directory:
+        scaled = Path(directory) / ENCODER
+        scale_rows(source / ENCODER, scaled)
+        to_int8(scaled, target / ENCODER, _below("encoder", float_matmuls))
     if quantization is Quantization.INT8:
         to_int8(source / DECODER, target / DECODER, _below("decoder", float_matmuls))
     else:

@@ -20,7 +20,7 @@ from edge_asr.records import SAMPLE_RATE
 from export.clips import MANIFEST, read_waveform
 from export.errors import SampleError
 from export.recipe import read_yaml
-from export.steps import code_sha256, digest, make_once
+from export.steps import digest, make_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ def build_sample(directory: Path, *, sounds: Path) -> None:
     Raises:
         SampleError: a voice or espeak-ng is not installed; the message names the package.
     """
-    key = digest(sha256_of(PROMPTS), code_sha256())
+    key = digest(sha256_of(PROMPTS), sha256_of(Path(__file__)))
     make_once(directory, key, lambda part: _fill(part, read_yaml(PROMPTS, Prompts), sounds))
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _KEY_FILE = ".key"
+_FAMILIES = frozenset({"granite", "silero", "whisper"})
+"""First words of the modules that belong to one model family alone."""
 _LIBRARIES = ("torch", "transformers", "optimum-onnx", "onnx", "onnxruntime", "numpy")
 
 
@@ -37,10 +39,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def code_sha256() -> str:
-    """Return one SHA-256 over this package's own code."""
+def code_sha256(family: str | None = None) -> str:
+    """Return one SHA-256 over this package's own code.
+
+    Args:
+        family: leave out the modules of other model families, which are named after them.
+    """
+    others = _FAMILIES - {family} if family else frozenset()
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return digest(*((file.name, sha256_of(file)) for file in files))
+    ours = [file for file in files if file.stem.partition("_")[0] not in others]
+    return digest(*((file.name, sha256_of(file)) for file in ours))
 
 
 def is_made(directory: Path, key: str) -> bool:

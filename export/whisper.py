@@ -60,7 +60,7 @@ def _candidate(order: Order, contents: Contents, kind: str) -> Bundle:
 
 def _checkpoint(order: Order) -> Path:
     """Return a Transformers checkpoint of the weights."""
-    key = digest(order.weights.key, code_sha256(), versions())
+    key = digest(order.weights.key, code_sha256(FAMILY), versions())
     fetched, checkpoint = order.workshop / "source", order.workshop / "checkpoint"
     with order.reporter.step("fetch and verify the weights"):
         make_once(fetched, order.weights.key, lambda part: fetch(order.weights, part))
@@ -85,7 +85,7 @@ def _float_graphs(order: Order, checkpoint: Path) -> Path:
 
     directory = order.workshop / "float"
     with order.reporter.step("export the graphs through Optimum"):
-        make_once(directory, digest(order.weights.key, code_sha256(), versions()), make)
+        make_once(directory, digest(order.weights.key, code_sha256(FAMILY), versions()), make)
     return directory
 
 
@@ -93,7 +93,7 @@ def _quantized_graphs(order: Order, float_graphs: Path) -> Path:
     if order.quantization is Quantization.NONE:
         return float_graphs
     directory = order.workshop / order.quantization
-    key = digest(order.weights.key, order.recipe.float_matmuls, code_sha256(), versions())
+    key = digest(order.weights.key, order.recipe.float_matmuls, code_sha256(FAMILY), versions())
 
     def make(part: Path) -> None:
         quantize_graphs(float_graphs, part, order.quantization, order.recipe.float_matmuls)
@@ -130,18 +130,16 @@ def _contents(
 
 def _quantization(order: Order) -> dict[str, Any]:
     """Return what the manifest says of the quantization."""
-    int8 = {
-        "weights": "int8, one scale per column",
-        "activations": "uint8, scaled at run time",
-        "float_matmuls": order.recipe.float_matmuls,
-    }
+    int8 = {"weights": "int8, one scale per column", "activations": "uint8, scaled at run time"}
+    by_row = {"weights": int8["weights"], "activations": "uint8, scaled at run time row by row"}
     blocks = {
         "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}",
         "accuracy_level": ACCURACY_LEVEL,
     }
     graphs: dict[Quantization, dict[str, Any]] = {
         Quantization.NONE: {},
-        Quantization.INT8: {"encoder": int8, "decoder": int8},
-        Quantization.INT4: {"encoder": int8, "decoder": blocks},
+        Quantization.INT8: {"encoder": by_row, "decoder": int8},
+        Quantization.INT4: {"encoder": by_row, "decoder": blocks},
     }
-    return {"scheme": str(order.quantization), **graphs[order.quantization]}
+    kept = {"float_matmuls": order.recipe.float_matmuls} if order.recipe.float_matmuls else {}
+    return {"scheme": str(order.quantization), **graphs[order.quantization], **kept}
