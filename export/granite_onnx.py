@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,8 +39,9 @@ def export_graphs(checkpoint: Path, directory: Path) -> None:
         SourceError: the checkpoint is none, is damaged, or lacks weights.
         ExportError: Optimum fails, or its validation does.
     """
-    _export(checkpoint, directory, ENCODER, Part.ENCODER)
-    _export(checkpoint, directory, DECODER, Part.DECODER)
+    for name, part in ((ENCODER, Part.ENCODER), (DECODER, Part.DECODER)):
+        _export(checkpoint, directory, name, part)
+        gc.collect()  # the exporter leaves cycles that hold the weights
 
 
 def _export(checkpoint: Path, directory: Path, name: str, part: Part) -> None:
