@@ -161,6 +161,17 @@ class Request:
     target_language: str | None = None
     """For translation; None: English."""
     keywords: tuple[str, ...] = ()
+    punctuated: bool = False
+    """Ask for punctuation and capital letters, where a bundle writes them only on request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word and when it was said, counted from the start of its waveform."""
+
+    text: str
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +180,8 @@ class Recognition:
 
     text: str
     language: str
-    """The spoken language (ISO 639-1): as requested, or as detected."""
+    """The spoken language (ISO 639-1): as requested, or as detected; ``und`` (undetermined) where a
+    family understands a language without saying which."""
     language_probability: float | None
     """Of the detected language among the allowed ones; None when it was requested."""
     task: Task
@@ -179,6 +191,8 @@ class Recognition:
     """Mean natural log-probability of the decoded tokens; None where a family cannot say."""
     flags: tuple[str, ...] = ()
     """Reasons to doubt the text, e.g. ``repetition``. Doubt is marked, nothing is deleted."""
+    words: tuple[Word, ...] = ()
+    """Of a transcription, where a family can tell when each was said."""
 
 
 @dataclass(frozen=True, slots=True)

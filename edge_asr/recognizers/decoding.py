@@ -16,7 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
+Array = np.ndarray[tuple[int], np.dtype[np.float32]]
+Logits = Array
 """float32, shape ``(vocab_size,)``."""
 
 MAX_COMPRESSION_RATIO = 2.4
@@ -53,13 +54,58 @@ class Decoded:
     """``token_limit`` when the end token did not come in time, ``repetition`` for a loop."""
 
 
+class GreedySearch:
+    """Takes the likeliest token at every step, and knows when to stop.
+
+    What it finds depends on the logits alone, not on how a caller came by them.
+    """
+
+    def __init__(
+        self, *, end_token: int, max_tokens: int, logit_filter: LogitFilter | None = None
+    ) -> None:
+        self._end_token = end_token
+        self._max_tokens = max_tokens
+        self._filter = logit_filter
+        self._logprobs: list[float] = []
+        self._flags: tuple[str, ...] = ()
+        self.token_ids: list[int] = []
+        """What was found so far."""
+
+    def take(self, logits: Logits) -> int | None:
+        """Take the next token, given the logits after those found so far, which may be altered.
+
+        Returns:
+            The token, or None when the search is over.
+        """
+        if self._filter is not None:
+            self._filter(logits, len(self.token_ids))
+        token = int(logits.argmax())
+        self._logprobs.append(float(logits[token]) - _log_sum_exp(logits))
+        if token == self._end_token:
+            return None
+        self.token_ids.append(token)
+        if period := loop_period(self.token_ids):
+            # One round of the phrase is kept: it was probably said once.
+            self._flags = ("repetition",)
+            self.token_ids = _without_loop(self.token_ids, period)
+            return None
+        if len(self.token_ids) >= self._max_tokens:
+            self._flags = ("token_limit",)
+            return None
+        return token
+
+    def decoded(self) -> Decoded:
+        """Return what was found, once the search is over."""
+        return Decoded(tuple(self.token_ids), float(np.mean(self._logprobs)), self._flags)
+
+
 def greedy(
     decoder: Decoder,
     logits: Logits,
     *,
     end_token: int,
     max_tokens: int,
-    logit_filter: LogitFilter,
+    logit_filter: LogitFilter | None = None,
 ) -> Decoded:
     """Decode greedily until the end token.
 
@@ -70,26 +116,11 @@ def greedy(
         max_tokens: give up after so many.
         logit_filter: applied to the logits of every step.
     """
-    token_ids: list[int] = []
-    logprobs: list[float] = []
-    flags: tuple[str, ...] = ()
-    while True:
-        logit_filter(logits, len(token_ids))
-        token = int(logits.argmax())
-        logprobs.append(float(logits[token]) - _log_sum_exp(logits))
-        if token == end_token:
-            break
-        token_ids.append(token)
-        if period := loop_period(token_ids):
-            # One round of the phrase is kept: it was probably said once.
-            flags = ("repetition",)
-            token_ids = _without_loop(token_ids, period)
-            break
-        if len(token_ids) >= max_tokens:
-            flags = ("token_limit",)
-            break
-        logits = decoder.feed([token])
-    return Decoded(tuple(token_ids), float(np.mean(logprobs)), flags)
+    search = GreedySearch(end_token=end_token, max_tokens=max_tokens, logit_filter=logit_filter)
+    token = search.take(logits)
+    while token is not None:
+        token = search.take(decoder.feed([token]))
+    return search.decoded()
 
 
 def loop_period(token_ids: Sequence[int]) -> int:
