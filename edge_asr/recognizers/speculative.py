@@ -1,0 +1,137 @@
+"""Exact self-speculative decoding: greedy search's result in fewer calls of the decoder.
+
+The CTC head's text is a draft of what the decoder will say (Saon et al., 2026, arXiv 2603.11243).
+The decoder is fed its last token together with the next tokens of the draft, and answers what it
+would have said after each. As long as that is what the draft says, greedy search has gone on by as
+many tokens in one call; what the cache holds beyond is cut off. Unlike the paper's scheme, which
+takes or leaves a draft as a whole, a difference costs one call: the draft is aligned anew with
+what was found, and the guessing goes on.
+
+A draft changes which calls are made, never what is found, provided that the decoder gives the same
+logits for tokens fed together and one by one. Float and int4 graphs do, up to rounding. Graphs
+that scale activations over a whole call (dynamic int8) do so only nearly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from edge_asr.recognizers.decoding import GreedySearch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_asr.recognizers.decoding import Decoded, Logits
+
+FIRST_WINDOW = 8
+LONGEST_WINDOW = 16
+"""Tokens guessed at once. In int8, verifying 16 takes as long as 3 single steps."""
+_NEAR = 4
+_WORTH = 8
+"""One token that agrees is believed up to 4 tokens away; each more, 8 tokens further."""
+_LONGEST_AGREEMENT = 8
+
+LogitRows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+"""float32, shape ``(n_tokens, vocab_size)``."""
+
+
+class RewindingDecoder(Protocol):
+    """A decoder that can take back what it was fed."""
+
+    def verify(self, token_ids: Sequence[int]) -> LogitRows:
+        """Feed tokens; return the logits of what follows each, which the caller may alter."""
+
+    def rewind(self, n_tokens: int) -> None:
+        """Forget the last ``n_tokens`` that were fed."""
+
+
+class Draft:
+    """What the decoder will probably say, and how far it has come."""
+
+    def __init__(self, token_ids: Sequence[int]) -> None:
+        self._tokens = list(token_ids)
+        self._next = 0
+        self._window = FIRST_WINDOW
+
+    def guess(self) -> list[int]:
+        """Return the tokens that probably come next; none where the draft is no help."""
+        return self._tokens[self._next : self._next + self._window]
+
+    def follow(self, found: Sequence[int], n_guessed: int, n_right: int) -> None:
+        """Go on.
+
+        Args:
+            found: all tokens found so far, of which the last was not guessed.
+            n_guessed: tokens that were guessed for the last call.
+            n_right: how many of them were right.
+        """
+        if n_right < n_guessed:
+            self._window = FIRST_WINDOW if n_right else self._window // 2
+        elif n_guessed:
+            self._window = min(LONGEST_WINDOW, 2 * self._window)
+        self._next += n_right
+        if self._tokens[self._next : self._next + 1] == [found[-1]]:
+            self._next += 1
+        else:
+            self._next = self._aligned(found)
+        if self._n_agreeing(found, self._next) > 1:
+            self._window = max(self._window, FIRST_WINDOW)
+
+    def _aligned(self, found: Sequence[int]) -> int:
+        """Return where the draft agrees with the last tokens found; else take one as replaced."""
+        expected = self._next + 1
+        best = (0, 0, min(expected, len(self._tokens)))
+        # Text that repeats agrees in many places: what was right until now is not left for them.
+        on_track = self._n_agreeing(found[:-1], self._next) > 1
+        reach = _NEAR if on_track else _LONGEST_AGREEMENT * _WORTH
+        for place in range(max(1, expected - reach), min(len(self._tokens), expected + reach) + 1):
+            n_agreeing = self._n_agreeing(found, place)
+            distance = abs(place - expected)
+            if n_agreeing and distance <= _NEAR + (n_agreeing - 1) * _WORTH:
+                best = max(best, (n_agreeing, -distance, place))
+        return best[2]
+
+    def _n_agreeing(self, found: Sequence[int], place: int) -> int:
+        """Return how many of the last tokens found are those of the draft before ``place``."""
+        longest = min(len(found), place, _LONGEST_AGREEMENT)
+        n = 0
+        while n < longest and found[-1 - n] == self._tokens[place - 1 - n]:
+            n += 1
+        return n
+
+
+def speculative(
+    decoder: RewindingDecoder,
+    logits: Logits,
+    draft: Draft,
+    *,
+    end_token: int,
+    max_tokens: int,
+) -> Decoded:
+    """Decode greedily until the end token, with the help of a draft.
+
+    Args:
+        decoder: has been fed the prompt.
+        logits: what it answered.
+        draft: what it will probably say. Any draft gives the same result; a good one gives it
+            sooner.
+        end_token: ends the text.
+        max_tokens: give up after so many.
+    """
+    search = GreedySearch(end_token=end_token, max_tokens=max_tokens)
+    token = search.take(logits)
+    n_guessed = n_right = 0
+    while token is not None:
+        draft.follow(search.token_ids, n_guessed, n_right)
+        guesses = draft.guess()[: max_tokens - len(search.token_ids)]
+        n_guessed, n_right = len(guesses), 0
+        rows = decoder.verify([token, *guesses])
+        token = search.take(rows[0])
+        while n_right < n_guessed and token == guesses[n_right]:
+            n_right += 1
+            token = search.take(rows[n_right])
+        if token is not None:
+            decoder.rewind(n_guessed - n_right)
+    return search.decoded()
