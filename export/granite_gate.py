@@ -142,7 +142,7 @@ def _hear_original(
 
     kept = order.workshop / "original"
     files = [sha256_of(clip.path) for clip in clips]
-    key = digest(order.weights.key, prompt, files, code_sha256(), versions())
+    key = digest(order.weights.key, prompt, files, code_sha256("granite"), versions())
     with order.reporter.step("hear the original, in torch"):
         make_once(kept, key, make)
     heard = msgspec.json.decode((kept / _HEARD).read_bytes(), type=list[list[int]])
