@@ -25,7 +25,8 @@ class Recognizer(Protocol):
         """Recognize one utterance.
 
         Args:
-            waveform: float32, shape ``(n_samples,)``, 16 kHz mono; at most 30 s.
+            waveform: float32, shape ``(n_samples,)``, 16 kHz mono; what is longer than the
+                family hears at once is cut off.
             request: what to do with it.
 
         Raises:
@@ -44,4 +45,8 @@ def open_recognizer(bundle: Bundle, *, n_threads: int) -> Recognizer:
         from edge_asr.recognizers.whisper import WhisperRecognizer  # noqa: PLC0415 (see families)
 
         return WhisperRecognizer(bundle, n_threads=n_threads)
+    if family == "granite":
+        from edge_asr.recognizers.granite import GraniteRecognizer  # noqa: PLC0415
+
+        return GraniteRecognizer(bundle, n_threads=n_threads)
     raise BundleError(f"bundle {bundle.name} is of the family {family}, which does not transcribe")

@@ -1,0 +1,236 @@
+"""Granite Speech: log-mel features -> encoder -> a draft and audio features -> language model.
+
+The encoder gives two things: audio features, which take the place of the prompt's audio token, and
+the CTC head's text. That text is a judgement of its own: where it is empty nobody spoke, and the
+language model, which would invent something, is not asked. Elsewhere it is the draft that speeds
+the language model up, and it says when each word was spoken.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from edge_asr.errors import BundleError
+from edge_asr.recognizers.ctc import CtcLabels, read_ctc
+from edge_asr.recognizers.ctc_alignment import word_times
+from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio, greedy
+from edge_asr.recognizers.granite_decoder import EmbeddingTable, GraniteDecoder
+from edge_asr.recognizers.granite_features import FRAME_S, granite_features
+from edge_asr.recognizers.granite_prompts import Instructions, Prompts, Template
+from edge_asr.recognizers.speculative import Draft, speculative
+from edge_asr.recognizers.tokenizer import Tokenizer
+from edge_asr.records import SAMPLE_RATE, Recognition, Task
+from edge_asr.sessions import open_session, tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_asr.bundle import Bundle
+    from edge_asr.recognizers.ctc import CtcLogits
+    from edge_asr.recognizers.decoding import Decoded
+    from edge_asr.recognizers.granite_decoder import Embeddings
+    from edge_asr.recognizers.granite_prompts import Prompt
+    from edge_asr.records import Request, Waveform, Word
+
+ENCODER = "audio_encoder.onnx"
+DECODER = "decoder_model_merged.onnx"
+EMBEDDING = "embed_tokens.f16"
+TOKENIZER = "tokenizer.json"
+
+UNDETERMINED = "und"
+"""ISO 639-2 for a language that nobody named."""
+MIN_TOKENS = 64
+TOKENS_PER_S = 8
+"""Twice what fast speech takes: text beyond it was not said."""
+
+
+class GraniteModel(msgspec.Struct, frozen=True):
+    """The ``model`` section of a Granite bundle's manifest."""
+
+    n_mels: int
+    n_fft: int
+    win_length: int
+    hop_length: int
+    projector_window: int
+    """Frames of the encoder that become ``projector_tokens`` audio features."""
+    projector_tokens: int
+    n_kv_heads: int
+    head_dim: int
+    hidden_size: int
+    vocab_size: int
+    end_of_text_id: int
+    max_positions: int
+    max_audio_s: float
+    prompt: Template
+    instructions: Instructions
+    language_names: dict[str, str]
+    ctc: CtcLabels
+
+
+class GraniteRecognizer:
+    """Runs a bundle of the family ``granite``."""
+
+    def __init__(self, bundle: Bundle, *, n_threads: int, draft: bool = True) -> None:
+        """Open the bundle.
+
+        Args:
+            bundle: a verified one.
+            n_threads: of each graph.
+            draft: speed transcription up with the CTC head's text. The text stays the same.
+
+        Raises:
+            BundleError: the bundle is incomplete, or its graphs cannot be loaded.
+        """
+        self.bundle = bundle
+        try:
+            self.model = model = msgspec.convert(bundle.manifest.model, GraniteModel)
+        except msgspec.ValidationError as error:
+            raise BundleError(
+                f"bundle {bundle.name}: its manifest is incomplete ({error})"
+            ) from error
+        self._draft = draft
+        self._tokenizer = Tokenizer(bundle.path(TOKENIZER))
+        self._prompts = Prompts(
+            self._tokenizer,
+            model.prompt,
+            model.instructions,
+            model.language_names,
+            bundle_name=bundle.name,
+        )
+        self._table = EmbeddingTable(
+            bundle.path(EMBEDDING), vocab_size=model.vocab_size, hidden_size=model.hidden_size
+        )
+        self._encoder = open_session(bundle, ENCODER, n_threads=n_threads)
+        self._decoder = open_session(bundle, DECODER, n_threads=n_threads)
+
+    def transcribe(self, waveform: Waveform, request: Request) -> Recognition:
+        """Recognize one utterance; see :class:`edge_asr.recognizers.Recognizer`.
+
+        What lies beyond ``max_audio_s`` is not heard, and the recognition is flagged ``truncated``.
+        """
+        self.bundle.check(request)
+        prompt = self._prompts.prompt(request)
+        started = time.perf_counter()
+        sound = waveform[: int(self.model.max_audio_s * SAMPLE_RATE)]
+        flags = ["truncated"] if len(sound) < len(waveform) else []
+        if prompt.n_keywords_left_out:
+            flags.append("keywords_left_out")
+        heard = self._hear(sound)
+        if heard is None:
+            return _recognition(request, started, flags=[*flags, "no_speech"])
+        decoded = self._decode(prompt, heard, request.task, len(sound) / SAMPLE_RATE)
+        text = self._tokenizer.decode(decoded.token_ids)
+        return _recognition(
+            request,
+            started,
+            text=text,
+            avg_logprob=decoded.avg_logprob,
+            flags=[*flags, *_doubts(decoded, text)],
+            words=self._words(heard, request.task, text),
+        )
+
+    def _hear(self, sound: Waveform) -> _Heard | None:
+        """Return what the encoder makes of sound, or None where nobody speaks."""
+        if not sound.any():
+            return None
+        audio_features, ctc_logits = self._encode(sound)
+        text = read_ctc(ctc_logits, self.model.ctc).text
+        return _Heard(audio_features, ctc_logits, text) if text else None
+
+    def _encode(self, sound: Waveform) -> tuple[Embeddings, CtcLogits]:
+        model = self.model
+        features = granite_features(
+            sound,
+            n_mels=model.n_mels,
+            n_fft=model.n_fft,
+            win_length=model.win_length,
+            hop_length=model.hop_length,
+        )
+        n_frames = features.shape[1]
+        outputs = self._encoder.run(
+            {
+                "input_features": tensor(features),
+                "frame_lengths": tensor(np.array([n_frames], dtype=np.int64)),
+            },
+            ["audio_features", "ctc_logits"],
+        )
+        n_tokens = -(-n_frames // model.projector_window) * model.projector_tokens
+        audio_features: Embeddings = outputs["audio_features"].numpy()[:, :n_tokens]
+        ctc_logits: CtcLogits = outputs["ctc_logits"].numpy()[0, :n_frames]
+        return audio_features, ctc_logits
+
+    def _decode(self, prompt: Prompt, heard: _Heard, task: Task, duration_s: float) -> Decoded:
+        before, after = self._table.embed(prompt.before), self._table.embed(prompt.after)
+        embeddings = np.concatenate([before, heard.audio_features, after], axis=1)
+        decoder = GraniteDecoder(
+            self._decoder,
+            self._table,
+            n_kv_heads=self.model.n_kv_heads,
+            head_dim=self.model.head_dim,
+        )
+        logits = decoder.prefill(embeddings)
+        end_token = self.model.end_of_text_id
+        budget = max(MIN_TOKENS, round(TOKENS_PER_S * duration_s))
+        max_tokens = min(budget, self.model.max_positions - embeddings.shape[1])
+        # A translation says it in other words.
+        if not self._draft or task is Task.TRANSLATE:
+            return greedy(decoder, logits, end_token=end_token, max_tokens=max_tokens)
+        draft = Draft(self._tokenizer.encode(heard.text))
+        return speculative(decoder, logits, draft, end_token=end_token, max_tokens=max_tokens)
+
+    def _words(self, heard: _Heard, task: Task, text: str) -> tuple[Word, ...]:
+        """Return when each word was said, where the text is what was said."""
+        if task is Task.TRANSLATE:
+            return ()
+        return word_times(heard.ctc_logits, text, self.model.ctc, frame_s=FRAME_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the encoder makes of sound."""
+
+    audio_features: Embeddings
+    ctc_logits: CtcLogits
+    text: str
+    """The CTC head's."""
+
+
+def _recognition(
+    request: Request,
+    started: float,
+    *,
+    flags: Sequence[str],
+    text: str = "",
+    avg_logprob: float | None = None,
+    words: tuple[Word, ...] = (),
+) -> Recognition:
+    return Recognition(
+        text=text,
+        language=_language(request),
+        language_probability=None,
+        task=request.task,
+        decode_s=time.perf_counter() - started,
+        avg_logprob=avg_logprob,
+        flags=tuple(flags),
+        words=words,
+    )
+
+
+def _language(request: Request) -> str:
+    """Return the language that was asked for: the model does not say what it hears."""
+    if request.language is not None:
+        return request.language
+    allowed = request.allowed_languages
+    return allowed[0] if len(allowed) == 1 else UNDETERMINED
+
+
+def _doubts(decoded: Decoded, text: str) -> list[str]:
+    """Return the reasons to doubt a text."""
+    if not decoded.flags and compression_ratio(text) > MAX_COMPRESSION_RATIO:
+        return ["repetition"]
+    return list(decoded.flags)
