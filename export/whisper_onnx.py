@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,10 +12,10 @@ from transformers import WhisperForConditionalGeneration
 
 from edge_asr.recognizers.whisper import DECODER, ENCODER
 from export.errors import ExportError
+from export.optimum_log import collected_complaints
 from export.whisper_graphs import WhisperDecoderGraph, WhisperEncoderGraph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from transformers import WhisperConfig
@@ -40,7 +37,7 @@ def export_graphs(checkpoint: Path, directory: Path) -> None:
     Raises:
         ExportError: Optimum fails, or its validation does.
     """
-    with _quiet() as complaints:
+    with collected_complaints() as complaints:
         model = load_whisper(checkpoint)
         # Optimum ignores custom submodels for architectures it knows; under a name that it does not
         # know, it exports what it is given.
@@ -168,32 +165,3 @@ def _flattened(prefix: str, layers: Any, kinds: tuple[str, ...]) -> dict[str, An
         for index, layer in enumerate(layers)
         for kind, tensor in zip(kinds, layer, strict=True)
     }
-
-
-@contextmanager
-def _quiet() -> Iterator[list[str]]:
-    """Keep the tracer's chatter off the terminal; collect Optimum's complaints, which it logs."""
-    complaints: list[str] = []
-    logger = logging.getLogger("optimum")
-    handler = _Collector(complaints)
-    before, propagate = list(logger.handlers), logger.propagate
-    logger.handlers, logger.propagate = [handler], False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield complaints
-    finally:
-        logger.handlers, logger.propagate = before, propagate
-
-
-class _Collector(logging.Handler):
-    """Collects what Optimum reports at level error, or as a validation that failed."""
-
-    def __init__(self, complaints: list[str]) -> None:
-        super().__init__()
-        self._complaints = complaints
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = " ".join(record.getMessage().split())
-        if record.levelno >= logging.ERROR or "with the warning" in text:
-            self._complaints.append(text)
