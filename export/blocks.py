@@ -14,6 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 BLOCK_SIZE = 32
@@ -25,7 +26,14 @@ DOMAIN = "com.microsoft"
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def to_blocks(source: Path, target: Path, *, bits: int, block_size: int = BLOCK_SIZE) -> None:
+def to_blocks(
+    source: Path,
+    target: Path,
+    *,
+    bits: int,
+    block_size: int = BLOCK_SIZE,
+    eight_bit: Collection[str] = (),
+) -> None:
     """Quantize one graph's matrix products with constant weights to blocks, symmetric.
 
     Args:
@@ -33,6 +41,7 @@ def to_blocks(source: Path, target: Path, *, bits: int, block_size: int = BLOCK_
         target: where the quantized one goes.
         bits: 4 or 8.
         block_size: weights that share a scale: 16, 32, 64, 128 or 256.
+        eight_bit: names of nodes that get 8 bits all the same.
     """
     model = onnx.load(source)
     graph = model.graph
@@ -41,7 +50,8 @@ def to_blocks(source: Path, target: Path, *, bits: int, block_size: int = BLOCK_
         weight = constants.get(node.input[1]) if node.op_type == "MatMul" else None
         if weight is None or len(weight.dims) != 2:  # noqa: PLR2004
             continue
-        _replace(graph, node, numpy_helper.to_array(weight), bits, block_size)
+        node_bits = 8 if node.name in eight_bit else bits
+        _replace(graph, node, numpy_helper.to_array(weight), node_bits, block_size)
     used = {name for node in graph.node for name in node.input}
     kept = [each for each in graph.initializer if each.name in used]
     del graph.initializer[:]

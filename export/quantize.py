@@ -7,7 +7,8 @@ docs/quantization.md has the figures that these choices rest on.
   encoder row by row. Convolutions stay float: they are a few percent of the work, and their integer
   kernels are slower.
 * int4: the decoder's products in blocks of 32 with one scale each, computed with int8 activations
-  (accuracy level 4); the encoder as in int8, because 4 bits there make Whisper-like models fail.
+  (accuracy level 4); its output projection, which decides between words, in 8 bits; the encoder as
+  in int8, because 4 bits there make Whisper-like models fail.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from export.rows import scale_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+_HEAD = "/head/MatMul"
+"""The decoder's output projection."""
 
 
 def quantize_graphs(
@@ -60,7 +65,7 @@ def quantize_graphs(
     if quantization is Quantization.INT8:
         to_int8(source / DECODER, target / DECODER, _below("decoder", float_matmuls))
     else:
-        to_blocks(source / DECODER, target / DECODER, bits=4)
+        to_blocks(source / DECODER, target / DECODER, bits=4, eight_bit=[_HEAD])
 
 
 def _below(graph: str, names: Sequence[str]) -> list[str]:

@@ -133,7 +133,7 @@ def _quantization(order: Order) -> dict[str, Any]:
     int8 = {"weights": "int8, one scale per column", "activations": "uint8, scaled at run time"}
     by_row = {"weights": int8["weights"], "activations": "uint8, scaled at run time row by row"}
     blocks = {
-        "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}",
+        "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}; output projection int8, the same",
         "accuracy_level": ACCURACY_LEVEL,
     }
     graphs: dict[Quantization, dict[str, Any]] = {

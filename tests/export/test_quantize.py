@@ -106,6 +106,9 @@ def test_int4_is_the_decoder_in_blocks_and_the_encoder_in_int8(quantize, graphs)
 
     assert not _products(made / DECODER)
     assert _operators(made / DECODER)["MatMulNBits"] == len(_products(graphs.directory / DECODER))
+    blocks = [n for n in onnx.load(made / DECODER).graph.node if n.op_type == "MatMulNBits"]
+    bits = {n.name: next(a.i for a in n.attribute if a.name == "bits") for n in blocks}
+    assert {name for name in bits if bits[name] == 8} == {"/head/MatMul"}
     assert _operators(made / ENCODER)["MatMulInteger"] > 0
     assert _similarity(_logits(made / DECODER), _logits(graphs.directory / DECODER)) > 0.95
     assert (made / DECODER).stat().st_size < 0.6 * (graphs.directory / DECODER).stat().st_size
