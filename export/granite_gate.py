@@ -93,8 +93,7 @@ def pass_granite_gate(
     if clips:
         texts = [[tokenizer.decode(ids) for ids in found] for found in (original, *heard.values())]
         quality |= _judge(order, clips, texts, list(parity.values()))
-    limits = msgspec.to_builtins(order.recipe.quality)
-    return quality | {"limits": limits} | speech_id(order)
+    return quality | {"limits": msgspec.to_builtins(order.recipe.quality)} | speech_id(order)
 
 
 def _features(clip: Clip) -> Array:
