@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_asr.errors import StoreError
 from edge_asr.store.audio_files import store_audio
+from edge_asr.store.chain import append
 from edge_asr.store.rows import UTTERANCE_COLUMNS, utterance_from
 
 if TYPE_CHECKING:
@@ -54,10 +55,11 @@ def add_row(
     """Commit an utterance, unless it is there already, and return it as it is in the store."""
     start = header.start
     with database.transaction():
-        database.rows(
+        rows = database.rows(
             "INSERT INTO utterances (uid, source, start_utc_ns, start_monotonic_ns, boot_id,"
             " clock_quality, n_samples, end_reason, audio_path, audio_sha256, audio_bytes)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO NOTHING"
+            " RETURNING id",
             (
                 header.uid,
                 header.source,
@@ -72,6 +74,8 @@ def add_row(
                 audio.n_bytes,
             ),
         )
+        if rows:
+            append(database, "utterances", rows[0][0])
     utterance = find_by_uid(database, header.uid)
     if utterance is None:
         raise StoreError(f"utterance {header.uid} vanished after it was committed")

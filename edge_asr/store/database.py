@@ -119,6 +119,11 @@ class Database:
             raise
 
     @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is under way."""
+        return not self._connection.get_autocommit()
+
+    @property
     def user_version(self) -> int:
         """The schema's version, as SQLite keeps it in the file's header."""
         row = self.row("PRAGMA user_version")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_asr.store.chain import append
 from edge_asr.store.rows import GAP_COLUMNS, gap_from
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class Gaps:
         """
         start = gap.start
         with self._database.transaction():
-            self._database.rows(
-                f"INSERT INTO gaps (source, {GAP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows = self._database.rows(
+                f"INSERT INTO gaps (source, {GAP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " RETURNING id",
                 (
                     source,
                     gap.kind.value,
@@ -49,6 +51,7 @@ class Gaps:
                     gap.detail,
                 ),
             )
+            append(self._database, "gaps", rows[0][0])
 
     def between(
         self,

@@ -7,9 +7,13 @@ after it.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import StoreError
+from edge_asr.store.chain import CHAINED, append_existing
+from edge_asr.store.events import EventKind, record
+from edge_asr.verify_log import EVENTS, FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +93,35 @@ CREATE TRIGGER transcripts_changed AFTER UPDATE OF text ON transcripts BEGIN
 END;
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+_CHAIN = """
+-- What happened to the log itself.
+CREATE TABLE events (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind           TEXT NOT NULL,
+  detail         TEXT NOT NULL,                          -- a JSON object
+  created_utc_ns INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE chain (
+  seq             INTEGER PRIMARY KEY,                   -- 1, 2, 3, ... without holes
+  recorded_utc_ns INTEGER NOT NULL,
+  fact            TEXT NOT NULL,                         -- name of the table
+  fact_id         INTEGER NOT NULL,
+  salt            BLOB,                                  -- gone with the content
+  digest          BLOB NOT NULL,
+  head            BLOB NOT NULL
+) STRICT;
+"""
+
+
+def _begin_chain(database: Database) -> None:
+    """Chain what is there: it is vouched for from here on."""
+    database.script(_CHAIN)
+    record(database, EventKind.BEGUN, {"log": secrets.token_hex(16), "format": FORMAT})
+    append_existing(database, [table for table in CHAINED if table != EVENTS])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _begin_chain)
 """Step n leads from version n - 1 to n."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_asr.records import SAMPLE_RATE, Recognition, Transcript
 from edge_asr.store.attempts import AttemptMark
+from edge_asr.store.chain import append
 from edge_asr.store.failures import MAX_KILLS, MAX_TRIES, Failures
 from edge_asr.store.rows import (
     TRANSCRIPT_COLUMNS,
@@ -186,10 +187,11 @@ class Transcripts:
 
     def _insert(self, transcript: Transcript) -> None:
         recognition = transcript.recognition
-        self._database.rows(
+        rows = self._database.rows(
             "INSERT INTO transcripts (utterance_id, version, text, language, language_probability,"
             " task, decode_s, avg_logprob, flags, bundle, bundle_sha256, created_utc_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " RETURNING id",
             (
                 transcript.utterance_id,
                 transcript.version,
@@ -205,3 +207,4 @@ class Transcripts:
                 transcript.created_utc_ns,
             ),
         )
+        append(self._database, "transcripts", rows[0][0])

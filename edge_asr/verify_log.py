@@ -1,0 +1,200 @@
+"""Verify an exported log without edge-asr: this one file and a Python are enough.
+
+::
+
+    python verify_log.py chain.jsonl [--head SEQ:HASH] [--public-key HEX]
+
+An export (``edge-asr log export --format chain``) is JSON, one object a line: a ``begin``, the
+entries in order, an ``end``. The rules, so that anyone may write this again::
+
+    canonical = json.dumps(content, sort_keys, no spaces, only ASCII)
+    digest    = SHA-256(salt canonical)       joined as text, without a space
+    head      = SHA-256("edge-asr-chain-1 SEQ RECORDED_UTC_NS TABLE ID DIGEST PREVIOUS_HEAD")
+
+Hashes are lower-case hexadecimal; before the first entry the head is 64 zeros. The salt keeps a
+redacted text from being guessed by its digest: it goes with the text. An entry whose content is
+gone is in order if a later entry of the table ``events`` says why (``redacted``, ``removed``, or
+``forgotten`` for a beginning that is gone altogether). What a chain cannot show is in
+docs/integrity.md; above all, a cut-off end shows only against a head that was kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+FORMAT = "edge-asr-chain-1"
+FIRST_HEAD = "0" * 64
+EVENTS = "events"
+REASONS = ("redacted", "removed")
+
+
+def digest_of(content: object, salt: str) -> str:
+    """Return the digest of an entry's content; ``salt`` is lower-case hexadecimal."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256((salt + canonical).encode()).hexdigest()
+
+
+def head_of(entry: dict[str, Any], previous: str) -> str:
+    """Return the head after an entry that follows the head ``previous``."""
+    fields = [entry[name] for name in ("seq", "recorded_utc_ns", "table", "id", "digest")]
+    return hashlib.sha256(" ".join(map(str, [FORMAT, *fields, previous])).encode()).hexdigest()
+
+
+def signed_statement(seq: int, head: str, signed_utc_ns: int) -> bytes:
+    """Return what a signature of a head signs."""
+    return f"edge-asr-head-1 {seq} {head} {signed_utc_ns}".encode("ascii")
+
+
+def ranges_of(text: str) -> list[tuple[int, int]]:
+    """Return ``"1-5,9"`` as ``[(1, 5), (9, 9)]``."""
+    pairs = [part.partition("-") for part in text.split(",") if part]
+    return [(int(first), int(last or first)) for first, _, last in pairs]
+
+
+class Checker:
+    """Takes the entries in order, and says what is wrong: one sentence for each finding."""
+
+    def __init__(self, kept: str = "") -> None:
+        kept_seq, _, self._kept_head = kept.rpartition(":")
+        self._kept_seq = int(kept_seq) if kept_seq else None
+        self._kept_found = not kept
+        self.seq = 0
+        self.head = FIRST_HEAD
+        self.n_entries = 0
+        self.n_excused = 0
+        self._missing: list[tuple[int, str]] = []
+        self._excused: list[tuple[int, int]] = []
+        self._forgotten: set[tuple[int, str]] = set()
+        self._started_after: tuple[int, str] | None = None
+
+    def begin(self, seq: int, previous: str) -> None:
+        """Begin with the entry ``seq``: what came before was forgotten."""
+        if seq > 1:
+            self.seq, self.head = seq - 1, previous
+            self._started_after = (self.seq, previous)
+            self._look_for_kept()
+
+    def check(self, entry: dict[str, Any]) -> Iterator[str]:
+        """Take the next entry; yield what is wrong with it."""
+        seq, name = entry["seq"], f"entry {entry['seq']} ({entry['table']} {entry['id']})"
+        if seq <= self.seq:
+            yield f"{name}: out of order, it comes after entry {self.seq}"
+        elif seq > self.seq + 1:
+            yield f"entries {self.seq + 1} to {seq - 1} were removed"
+        elif head_of(entry, self.head) != entry["head"]:
+            yield f"{name}: does not follow from entry {self.seq}: one of them was changed"
+        self.seq, self.head = seq, entry["head"]
+        self.n_entries += 1
+        self._look_for_kept()
+        if entry["content"] is None:
+            self._missing.append((seq, name))
+        elif entry["salt"] is None or digest_of(entry["content"], entry["salt"]) != entry["digest"]:
+            yield f"{name}: its content was changed after it was recorded"
+        elif entry["table"] == EVENTS:
+            self._learn(entry["content"])
+
+    def end(self) -> Iterator[str]:
+        """Yield what shows only at the end."""
+        self._excused.sort()
+        for seq, name in self._missing:
+            if any(first <= seq <= last for first, last in self._excused):
+                self.n_excused += 1
+            else:
+                yield f"{name}: its content was removed, and no entry says why"
+        if self._started_after and self._started_after not in self._forgotten:
+            yield f"entries 1 to {self._started_after[0]} were removed, and no entry says why"
+        if not self._kept_found:
+            yield (
+                "the head that was kept elsewhere is not in this log: "
+                "its end was cut off, or the log was rewritten"
+            )
+
+    def _look_for_kept(self) -> None:
+        if self.head == self._kept_head and self._kept_seq in {None, self.seq}:
+            self._kept_found = True
+
+    def _learn(self, event: dict[str, Any]) -> None:
+        detail = json.loads(event.get("detail", "{}"))
+        if event["kind"] in REASONS:
+            self._excused += ranges_of(detail["entries"])
+        elif event["kind"] == "forgotten":
+            self._forgotten.add((detail["last"], detail["head"]))
+
+
+def check_export(lines: Iterable[str], kept: str, public_key: str) -> Iterator[str]:
+    """Yield what is wrong with an export, and at last a line about it that starts with ``ok``."""
+    checker, end = Checker(kept), None
+    for number, line in enumerate(lines, 1):
+        try:
+            item = json.loads(line)
+            if "begin" in item:
+                checker.begin(item["begin"]["seq"], item["begin"]["previous"])
+            elif "end" in item:
+                end = item["end"]
+            else:
+                yield from checker.check(item)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            yield f"line {number} is no entry of a log ({error!r})"
+    yield from checker.end()
+    if end is None or (end["seq"], end["head"]) != (checker.seq, checker.head):
+        yield "the export was cut off: its last line is not the end of the log"
+    yield from check_signature(end or {}, public_key)
+    yield f"ok {checker.n_entries} entries, {checker.n_excused} of them redacted or removed"
+    yield f"ok head {checker.seq}:{checker.head}"
+
+
+def check_signature(end: dict[str, Any], public_key: str) -> Iterator[str]:
+    """Yield what is wrong with the signature of the last head, or a line that starts with ``ok``.
+
+    Args:
+        end: the last line's object.
+        public_key: hexadecimal, as ``edge-asr log key`` prints it; empty: any.
+    """
+    if not end.get("signature"):
+        yield "the export is not signed" if public_key else "ok not signed"
+        return
+    if public_key and end["public_key"] != public_key:
+        yield "the export is signed with another key"
+        return
+    try:
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 (only if signed)
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+            Ed25519PublicKey,
+        )
+    except ImportError:
+        yield "the signature was not checked: install the library cryptography"
+        return
+    statement = signed_statement(end["seq"], end["head"], end["signed_utc_ns"])
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(end["public_key"]))
+        key.verify(bytes.fromhex(end["signature"]), statement)
+    except (InvalidSignature, ValueError):
+        yield "the signature does not match"
+        return
+    yield f"ok signed with the key {end['public_key']}" + ("" if public_key else " (not compared)")
+
+
+def main() -> int:
+    """Print the findings; the exit status is 1 if there are any."""
+    parser = argparse.ArgumentParser(description="Verify an export of an edge-asr log.")
+    parser.add_argument("export", help="of edge-asr log export --format chain; - for stdin")
+    parser.add_argument("--head", default="", help="SEQ:HASH that was kept elsewhere")
+    parser.add_argument("--public-key", default="", help="hexadecimal; of edge-asr log key")
+    options = parser.parse_args()
+    failed = False
+    with open(0 if options.export == "-" else options.export, encoding="utf-8") as source:  # noqa: PTH123
+        for finding in check_export(source, options.head, options.public_key):
+            failed |= not finding.startswith("ok ")
+            sys.stdout.write(finding + "\n")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
