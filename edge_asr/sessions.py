@@ -26,7 +26,7 @@ MINIMUM_VERSION = (1, 27)
 """Older wheels lack the ARM kernels on aarch64 (1.23) and read model data from outside the model's
 folder (until 1.24.1)."""
 Tensor: TypeAlias = onnxruntime.OrtValue
-"""A tensor in the runtime's own memory; :func:`tensor` makes one, ``.numpy()`` copies it out."""
+"""The runtime's tensor; :func:`tensor` makes one of an array, ``.numpy()`` makes it an array."""
 
 
 def check_version() -> None:
@@ -52,7 +52,7 @@ def default_threads() -> int:
 
 
 def tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    """Return ``array`` as a tensor, without a copy where it is contiguous."""
+    """Return ``array`` as a tensor: the same memory where the array is contiguous."""
     return Tensor.ortvalue_from_numpy(np.asarray(array, order="C"))
 
 
@@ -84,6 +84,44 @@ class Session:
         """Run the graph and return the named outputs. Tensors go in and out without a copy."""
         values = self._session.run_with_ort_values(list(outputs), dict(inputs))
         return dict(zip(outputs, values, strict=True))
+
+    def bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Binding:
+        """Bind tensors to inputs and outputs for good.
+
+        One tensor may be both: a graph that writes to places of it then works in place.
+        """
+        return Binding(self._session, inputs, outputs)
+
+
+class Binding:
+    """A session whose large tensors stay where they are from call to call."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        inputs: Mapping[str, Tensor],
+        outputs: Mapping[str, Tensor],
+    ) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+        self._bind(inputs, outputs)
+
+    def run(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        """Run the graph once.
+
+        Args:
+            inputs: those that are not bound for good.
+            outputs: tensors to write to, of the shapes that the graph will give. Outputs that are
+                neither here nor bound for good are not looked at.
+        """
+        self._bind(inputs, outputs)
+        self._session.run_with_iobinding(self._binding)
+
+    def _bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        for name, value in inputs.items():
+            self._binding.bind_ortvalue_input(name, value)
+        for name, value in outputs.items():
+            self._binding.bind_ortvalue_output(name, value)
 
 
 def open_session(bundle: Bundle, file_name: str, *, n_threads: int) -> Session:

@@ -7,97 +7,76 @@ a byte, the first one low; without zero points, the middle of the range stands f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
+
+from export.rewriting import DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
+
+    import onnx
+
+    from export.weights import Array, WeightWriter
 
 BLOCK_SIZE = 32
 """Weights that share one scale. ARM's kernels want multiples of it, without zero points."""
 ACCURACY_LEVEL = 4
 """onnxruntime's name for int8 activations; without it, weights are unpacked to float32 first."""
-DOMAIN = "com.microsoft"
-
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def to_blocks(
-    source: Path,
-    target: Path,
-    *,
-    bits: int,
-    block_size: int = BLOCK_SIZE,
-    eight_bit: Collection[str] = (),
-) -> None:
-    """Quantize one graph's matrix products with constant weights to blocks, symmetric.
-
-    Args:
-        source: a float graph.
-        target: where the quantized one goes.
-        bits: 4 or 8.
-        block_size: weights that share a scale: 16, 32, 64, 128 or 256.
-        eight_bit: names of nodes that get 8 bits all the same.
-    """
-    model = onnx.load(source)
-    graph = model.graph
-    constants = {each.name: each for each in graph.initializer}
-    for node in graph.node:
-        weight = constants.get(node.input[1]) if node.op_type == "MatMul" else None
-        if weight is None or len(weight.dims) != 2:  # noqa: PLR2004
-            continue
-        node_bits = 8 if node.name in eight_bit else bits
-        _replace(graph, node, numpy_helper.to_array(weight), node_bits, block_size)
-    used = {name for node in graph.node for name in node.input}
-    kept = [each for each in graph.initializer if each.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-    if DOMAIN not in {opset.domain for opset in model.opset_import}:
-        model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-    onnx.save(model, target)
+_COLUMNS_AT_ONCE = 2048
+"""Of a weight that is being quantized: what is in memory in float."""
 
 
-def _replace(
-    graph: onnx.GraphProto,
-    node: onnx.NodeProto,
-    weight: Array,
-    bits: int,
-    block_size: int,
-) -> None:
-    """Turn one MatMul into MatMulNBits, in place."""
-    packed, scales = quantize_blocks(weight, bits=bits, block_size=block_size)
-    base = f"{node.input[1]}_blocks{bits}"
-    if base not in {each.name for each in graph.initializer}:
-        graph.initializer.append(numpy_helper.from_array(packed, base))
-        graph.initializer.append(numpy_helper.from_array(scales, f"{base}_scales"))
-    attributes = {
-        "K": weight.shape[0],
-        "N": weight.shape[1],
-        "bits": bits,
-        "block_size": block_size,
-        "accuracy_level": ACCURACY_LEVEL,
-    }
-    inputs = [node.input[0], base, f"{base}_scales"]
-    new = helper.make_node(
-        "MatMulNBits",
-        inputs,
-        list(node.output),
-        name=node.name,
-        domain=DOMAIN,
-        **attributes,
-    )
-    node.CopyFrom(new)
+class InBlocks:
+    """A rewrite (:mod:`export.rewriting`) of products in symmetric blocks."""
+
+    def __init__(
+        self, bits: int, *, block_size: int = BLOCK_SIZE, eight_bit: Collection[str] = ()
+    ) -> None:
+        """Set how.
+
+        Args:
+            bits: 4 or 8.
+            block_size: weights that share a scale: 16, 32, 64, 128 or 256.
+            eight_bit: names of nodes that get 8 bits all the same.
+        """
+        self._bits = bits
+        self._block_size = block_size
+        self._eight_bit = eight_bit
+
+    def __call__(
+        self, product: onnx.NodeProto, weight: Array, writer: WeightWriter
+    ) -> list[onnx.NodeProto]:
+        """Return the one node of a product."""
+        bits = 8 if product.name in self._eight_bit else self._bits
+        name = f"{product.input[1]}_blocks{bits}"
+        if name not in writer:
+            packed, scales = quantize_blocks(weight, bits=bits, block_size=self._block_size)
+            writer.add(name, packed)
+            writer.add(f"{name}_scales", scales)
+        node = helper.make_node(
+            "MatMulNBits",
+            [product.input[0], name, f"{name}_scales"],
+            list(product.output),
+            name=product.name,
+            domain=DOMAIN,
+            K=weight.shape[0],
+            N=weight.shape[1],
+            bits=bits,
+            block_size=self._block_size,
+            accuracy_level=ACCURACY_LEVEL,
+        )
+        return [node]
 
 
 def quantize_blocks(weight: Array, *, bits: int, block_size: int) -> tuple[Array, Array]:
     """Quantize the weights of one product.
 
     Args:
-        weight: float32, ``(n_inputs, n_outputs)``.
+        weight: float32, ``(n_inputs, n_outputs)``; it may be mapped from a file, and is never in
+            memory as a whole.
         bits: 4 or 8.
         block_size: weights that share a scale.
 
@@ -107,9 +86,20 @@ def quantize_blocks(weight: Array, *, bits: int, block_size: int) -> tuple[Array
     """
     n_inputs, n_outputs = weight.shape
     n_blocks = -(-n_inputs // block_size)
-    padded = np.zeros((n_outputs, n_blocks * block_size), dtype=np.float32)
-    padded[:, :n_inputs] = weight.T
-    blocks = padded.reshape(n_outputs, n_blocks, block_size)
+    packed = np.empty((n_outputs, n_blocks, block_size * bits // 8), dtype=np.uint8)
+    scales = np.empty((n_outputs, n_blocks), dtype=np.float32)
+    for first in range(0, n_outputs, _COLUMNS_AT_ONCE):
+        columns = weight[:, first : first + _COLUMNS_AT_ONCE].T
+        padded = np.zeros((len(columns), n_blocks * block_size), dtype=np.float32)
+        padded[:, :n_inputs] = columns
+        chunk = slice(first, first + _COLUMNS_AT_ONCE)
+        blocks = padded.reshape(len(columns), n_blocks, block_size)
+        packed[chunk], scales[chunk] = _quantize(blocks, bits)
+    return packed, scales
+
+
+def _quantize(blocks: Array, bits: int) -> tuple[Array, Array]:
+    """Return codes, packed, and scales of ``(n_outputs, n_blocks, block_size)``."""
     middle = 1 << (bits - 1)
     # The range has one more negative value: the largest weight of a block, with its sign, takes it.
     at = np.abs(blocks).argmax(axis=2)[..., np.newaxis]
@@ -117,4 +107,4 @@ def quantize_blocks(weight: Array, *, bits: int, block_size: int) -> tuple[Array
     steps = np.divide(blocks, scales, out=np.zeros_like(blocks), where=scales != 0)
     codes = np.clip(np.rint(steps) + middle, 0, 2 * middle - 1).astype(np.uint8)
     packed = codes if bits == 8 else codes[..., 0::2] | (codes[..., 1::2] << 4)  # noqa: PLR2004
-    return np.ascontiguousarray(packed), scales[..., 0]
+    return packed, scales[..., 0]

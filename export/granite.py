@@ -6,7 +6,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from export.blocks import ACCURACY_LEVEL, BLOCK_SIZE, to_blocks
+from export.blocks import ACCURACY_LEVEL, BLOCK_SIZE
 from export.bundle_writer import LICENCE, Contents, write_bundle
 from export.granite_gate import pass_granite_gate
 from export.granite_manifest import (
@@ -17,10 +17,11 @@ from export.granite_manifest import (
     granite_capabilities,
     granite_model,
 )
-from export.quantize import to_int8
+from export.quantize import Graphs, quantize_graphs
 from export.recipe import Quantization
 from export.source import fetch
 from export.steps import code_sha256, digest, make_once, versions
+from export.weights import DATA_SUFFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 FAMILY = "granite"
 _FACTS = "facts.json"
-_DATA = "_data"
-"""What Optimum appends to a graph's name for the file of its weights, beyond 2 GB."""
 
 
 def build_granite(order: Order, provenance: dict[str, Any]) -> None:
@@ -107,10 +106,6 @@ def quantize_granite(
 ) -> None:
     """Quantize both graphs; the encoder never to less than 8 bit, which ruins it.
 
-    Unlike Whisper's, this encoder has one activation scale for all frames of a product: a scale for
-    each row takes a third more time at the real width and gains nothing on random weights. Whether
-    the real ones need it is not known yet.
-
     Args:
         source: folder with the float graphs and the embedding.
         target: folder to write to, which exists.
@@ -120,22 +115,16 @@ def quantize_granite(
     Raises:
         RecipeError: ``float_matmuls`` names a product that the graphs do not have.
     """
-    kept = {
-        graph: [name.removeprefix(graph) for name in float_matmuls if name.startswith(f"{graph}/")]
-        for graph in ("encoder", "decoder")
-    }
-    to_int8(source / ENCODER, target / ENCODER, kept["encoder"])
-    if quantization is Quantization.INT8:
-        to_int8(source / DECODER, target / DECODER, kept["decoder"])
-    else:
-        to_blocks(source / DECODER, target / DECODER, bits=4)
+    quantize_graphs(source, target, Graphs(ENCODER, DECODER), quantization, float_matmuls)
     shutil.copyfile(source / EMBEDDING, target / EMBEDDING)
 
 
 def _files(order: Order, checkpoint: Path, graphs: Path) -> dict[str, Path]:
     """Return what goes into the bundle, by name."""
     names = [ENCODER, DECODER, EMBEDDING]
-    names += [f"{name}{_DATA}" for name in names if (graphs / f"{name}{_DATA}").is_file()]
+    names += [
+        f"{name}{DATA_SUFFIX}" for name in names if (graphs / f"{name}{DATA_SUFFIX}").is_file()
+    ]
     return {
         **{name: graphs / name for name in names},
         TOKENIZER: checkpoint / TOKENIZER,
@@ -147,11 +136,11 @@ def _quantization(order: Order) -> dict[str, Any]:
     """Return what the manifest says of the quantization."""
     int8 = {
         "weights": "int8, one scale per column",
-        "activations": "uint8, scaled at run time",
+        "activations": "uint8, scaled at run time row by row",
         "float_matmuls": order.recipe.float_matmuls,
     }
     blocks = {
-        "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}",
+        "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}; output projection int8",
         "accuracy_level": ACCURACY_LEVEL,
     }
     graphs: dict[Quantization, dict[str, Any]] = {

@@ -1,7 +1,14 @@
-"""Granite's language model as one graph: embeddings and caches -> logits and the grown caches.
+"""Granite's language model as one graph: embeddings and caches -> tokens and the filled caches.
 
-Prompt (empty cache), single step and verification of several tokens are one graph. Only the last
-logits come out, as many as are asked for: those of a whole prompt would be 100 MB and more.
+Prompt, single step and verification of several tokens are one graph. What comes next is decided in
+it: the likeliest token and its log-probability, so that 100,353 logits a row need not leave it.
+Only the last rows are looked at, as many as are asked for.
+
+A cache has a fixed number of positions. Keys and values are written where their positions are, and
+a query sees the positions up to its own. So a runtime that is given the same memory for ``past``
+and ``present`` copies nothing, forgetting a rejected draft is counting back, and a token's sums run
+over the same number of keys whether it is fed alone or with others: they are the same to the bit
+(docs/decisions/0008-granite-cache.md).
 
 Granite's four multipliers are all here: ``embedding_multiplier`` on what comes in (text and audio
 alike, so both are fed unscaled), ``attention_multiplier`` in place of 1 / sqrt(head_dim),
@@ -22,10 +29,12 @@ if TYPE_CHECKING:
 
 Cache = tuple[torch.Tensor, torch.Tensor]
 """Keys and values, each ``(batch, n_kv_heads, n_positions, head_dim)``."""
+Past = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Where to write, and a layer's keys and values."""
 
 
 class GraniteDecoderGraph(nn.Module):
-    """Embeddings and caches -> logits and the grown caches. Takes the language model apart."""
+    """Embeddings and caches -> tokens and filled caches. Takes the language model apart."""
 
     def __init__(self, language_model: GraniteForCausalLM) -> None:
         super().__init__()
@@ -43,39 +52,80 @@ class GraniteDecoderGraph(nn.Module):
         inputs_embeds: torch.Tensor,
         position_ids: torch.Tensor,
         num_logits_to_keep: torch.Tensor,
+        asked_ids: torch.Tensor,
         past: tuple[Cache, ...],
     ) -> dict[str, Any]:
         """Decode.
 
         Args:
             inputs_embeds: ``(batch, n_tokens, hidden_size)``, not multiplied.
-            position_ids: ``(batch, n_tokens)``.
-            num_logits_to_keep: how many of the last logits to return, shape ``()``; 0: all.
-            past: the layers' keys and values so far, n_past >= 0 positions.
+            position_ids: ``(batch, n_tokens)``, each below n_positions.
+            num_logits_to_keep: how many of the last rows to look at, shape ``()``; 0: all.
+            asked_ids: ``(batch, n_logits)``, a token for each of these rows.
+            past: the layers' keys and values; what lies at a position beyond a query's own is not
+                looked at, but must be finite.
 
         Returns:
-            ``logits`` ``(batch, min(num_logits_to_keep, n_tokens), vocab_size)``; ``present``: the
-            caches with n_past + n_tokens positions.
+            ``best_ids`` and ``best_logprobs``, ``(batch, n_logits)``: the likeliest next tokens and
+            their natural log-probabilities; ``asked_logprobs``, those of ``asked_ids``; ``logits``
+            ``(batch, n_logits, vocab_size)``; ``present``: the caches, with the tokens written.
         """
         sizes = (inputs_embeds.shape[0], inputs_embeds.shape[1])
-        mask = _causal_mask(past[0][0].shape[2], sizes[1])
+        places = _places(position_ids, past[0][0].shape[1])
+        mask = _causal_mask(position_ids, past[0][0].shape[2])
         rotation = self.rotation(position_ids)
         hidden = inputs_embeds * self.embedding_multiplier
         present = []
         for layer, cache in zip(self.layers, past, strict=True):
-            hidden, grown = layer(hidden, sizes, mask, rotation, cache)
-            present.append(grown)
+            hidden, filled = layer(hidden, sizes, mask, rotation, (places, *cache))
+            present.append(filled)
         kept = hidden[:, -num_logits_to_keep:]
         logits = self.head(self.norm(kept)) / self.logits_scaling
-        return {"logits": logits, "present": tuple(present)}
+        return {**_choices(logits, asked_ids), "logits": logits, "present": tuple(present)}
 
 
-def _causal_mask(n_past: int, n_tokens: int) -> torch.Tensor:
-    """Return what to add to attention scores, ``(n_tokens, n_past + n_tokens)``."""
-    keys = torch.arange(n_past + n_tokens)
-    queries = torch.arange(n_tokens) + n_past
-    visible = keys.unsqueeze(0) <= queries.unsqueeze(1)
-    return torch.where(visible, 0.0, float("-inf"))
+def _choices(logits: torch.Tensor, asked_ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return what greedy search needs to know of logits."""
+    best_ids = logits.argmax(dim=2)
+    logprobs = torch.log_softmax(logits, dim=2)
+    asked = torch.stack([best_ids, asked_ids], dim=2)
+    of_best, of_asked = logprobs.gather(2, asked).unbind(2)
+    return {"best_ids": best_ids, "best_logprobs": of_best, "asked_logprobs": of_asked}
+
+
+def _places(position_ids: torch.Tensor, n_kv_heads: int) -> torch.Tensor:
+    """Return where keys and values go: clip, head, position, ``(batch, n_kv_heads, n_tokens, 3)``.
+
+    They are the same for every layer.
+    """
+    shape = (position_ids.shape[0], n_kv_heads, position_ids.shape[1])
+    clips = torch.arange(shape[0]).reshape(-1, 1, 1).expand(shape)
+    heads = torch.arange(n_kv_heads).reshape(1, -1, 1).expand(shape)
+    return torch.stack([clips, heads, position_ids.unsqueeze(1).expand(shape)], dim=3)
+
+
+def _causal_mask(position_ids: torch.Tensor, n_positions: int) -> torch.Tensor:
+    """Return what to add to attention scores, ``(batch, 1, n_tokens, n_positions)``."""
+    visible = torch.arange(n_positions) <= position_ids.unsqueeze(2)
+    return torch.where(visible, 0.0, float("-inf")).unsqueeze(1)
+
+
+class _Write(torch.autograd.Function):
+    """Rows written to places of a cache: ONNX's ``ScatterND``, which can work in place."""
+
+    @staticmethod
+    def forward(
+        _context: object, cache: torch.Tensor, places: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
+        return cache.index_put(places.unbind(3), rows)
+
+    @staticmethod
+    def symbolic(
+        graph: torch.Graph, cache: torch.Value, places: torch.Value, rows: torch.Value
+    ) -> torch.Value:
+        filled: torch.Value = graph.op("ScatterND", cache, places, rows)
+        filled.setType(cache.type())
+        return filled
 
 
 class _Rotation(nn.Module):
@@ -131,7 +181,7 @@ class _Layer(nn.Module):
         sizes: tuple[int, int],
         mask: torch.Tensor,
         rotation: tuple[torch.Tensor, torch.Tensor],
-        past: Cache,
+        past: Past,
     ) -> tuple[torch.Tensor, Cache]:
         attended, present = self.attention(self.attention_norm(hidden), sizes, mask, rotation, past)
         hidden = hidden + attended * self.residual_multiplier
@@ -157,16 +207,17 @@ class _Attention(nn.Module):
         sizes: tuple[int, int],
         mask: torch.Tensor,
         rotation: tuple[torch.Tensor, torch.Tensor],
-        past: Cache,
+        past: Past,
     ) -> tuple[torch.Tensor, Cache]:
+        places, keys, values = past
         batch_size, n_tokens = sizes
         n_heads = self.n_kv_heads * self.n_groups
         grouped = (batch_size, self.n_kv_heads, self.n_groups * n_tokens)
         split = (batch_size, n_tokens, n_heads + 2 * self.n_kv_heads, self.head_dim)
         heads = self.qkv(hidden).reshape(split).transpose(1, 2)
         rotated = _rotate(heads[:, : n_heads + self.n_kv_heads], rotation, self.head_dim // 2)
-        key = torch.cat([past[0], rotated[:, n_heads:]], dim=2)
-        value = torch.cat([past[1], heads[:, n_heads + self.n_kv_heads :]], dim=2)
+        key = _Write.apply(keys, places, rotated[:, n_heads:])
+        value = _Write.apply(values, places, heads[:, n_heads + self.n_kv_heads :])
         rows = (rotated[:, :n_heads] * self.scale).reshape(*grouped, self.head_dim)
         scores = torch.matmul(rows, key.transpose(2, 3))
         masked = scores.reshape(batch_size, n_heads, n_tokens, -1) + mask

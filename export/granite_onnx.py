@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from transformers import GraniteSpeechConfig, GraniteSpeechForConditionalGeneration
 
 OPSET = 18
-_TRACED_BATCH, _TRACED_FRAMES, _TRACED_PAST, _TRACED_TOKENS, _TRACED_KEPT = 2, 433, 7, 5, 3
+_TRACED_BATCH, _TRACED_FRAMES, _TRACED_POSITIONS = 2, 433, 23
+_TRACED_PAST, _TRACED_TOKENS, _TRACED_KEPT = 7, 5, 3
 """No dimension of the traced example equals another, so that one mistaken for another shows."""
 
 Axes = dict[str, dict[int, str]]
+_ROWS = {0: "batch_size", 1: "n_logits"}
 
 
 def export_graphs(checkpoint: Path, directory: Path) -> None:
@@ -115,30 +117,31 @@ class _DecoderOnnxConfig(_GraniteOnnxConfig):
     def inputs(self) -> Axes:
         tokens = {0: "batch_size", 1: "n_tokens"}
         own: Axes = {"inputs_embeds": tokens, "position_ids": tokens, "num_logits_to_keep": {}}
-        return own | self._caches("past_key_values", "n_past")
+        return own | {"asked_ids": _ROWS} | self._caches("past_key_values")
 
     @property
     def outputs(self) -> Axes:
-        logits: Axes = {"logits": {0: "batch_size", 1: "n_logits"}}
-        return logits | self._caches("present", "n_past + n_tokens")
+        names = ("best_ids", "best_logprobs", "asked_logprobs", "logits")
+        return dict.fromkeys(names, _ROWS) | self._caches("present")
 
     def generate_dummy_inputs(self, **_shapes: object) -> dict[str, Any]:
         text = self._config.text_config
         head_dim = getattr(text, "head_dim", text.hidden_size // text.num_attention_heads)
         positions = torch.arange(_TRACED_PAST, _TRACED_PAST + _TRACED_TOKENS)
-        cache = (_TRACED_BATCH, text.num_key_value_heads, _TRACED_PAST, head_dim)
+        cache = (_TRACED_BATCH, text.num_key_value_heads, _TRACED_POSITIONS, head_dim)
         return {
             "inputs_embeds": torch.randn(_TRACED_BATCH, _TRACED_TOKENS, text.hidden_size) / 12,
             "position_ids": positions.expand(_TRACED_BATCH, -1),
             "num_logits_to_keep": torch.tensor(_TRACED_KEPT),
+            "asked_ids": torch.arange(_TRACED_BATCH * _TRACED_KEPT).reshape(_TRACED_BATCH, -1),
             "past": tuple(
                 (torch.randn(cache), torch.randn(cache)) for _ in range(text.num_hidden_layers)
             ),
         }
 
-    def _caches(self, prefix: str, positions: str) -> Axes:
+    def _caches(self, prefix: str) -> Axes:
         return {
-            f"{prefix}.{layer}.{part}": {0: "batch_size", 2: positions}
+            f"{prefix}.{layer}.{part}": {0: "batch_size", 2: "n_positions"}
             for layer in range(self._config.text_config.num_hidden_layers)
             for part in ("key", "value")
         }

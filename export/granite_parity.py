@@ -62,23 +62,30 @@ class GraniteGraphs:
     def step(
         self, embeddings: Array, past: dict[str, Tensor], n_past: int, n_logits: int
     ) -> tuple[Array, dict[str, Tensor]]:
-        """Return the last ``n_logits`` logits, ``(n_logits, vocab_size)``, and the grown caches."""
-        positions = np.arange(n_past, n_past + embeddings.shape[1], dtype=np.int64)
+        """Return the last ``n_logits`` logits, ``(n_logits, vocab_size)``, and the filled caches.
+
+        The caches that were given stay as they are.
+        """
+        n_tokens = embeddings.shape[1]
+        positions = np.arange(n_past, n_past + n_tokens, dtype=np.int64)
+        n_rows = min(n_logits, n_tokens) or n_tokens
         inputs = {
             "inputs_embeds": tensor(embeddings),
             "position_ids": tensor(positions[np.newaxis]),
             "num_logits_to_keep": tensor(np.array(n_logits, dtype=np.int64)),
+            "asked_ids": tensor(np.zeros((1, n_rows), dtype=np.int64)),
         }
-        outputs = self._decoder.run({**inputs, **past}, self._decoder.output_names)
+        names = [name for name in self._decoder.output_names if name.startswith("present.")]
+        outputs = self._decoder.run({**inputs, **past}, ["logits", *names])
         logits: Array = outputs.pop("logits").numpy()[0]
         return logits, {
             name.replace("present.", "past_key_values.", 1): value
             for name, value in outputs.items()
         }
 
-    def no_past(self) -> dict[str, Tensor]:
-        """Return empty caches."""
-        shape = (1, self._model["n_kv_heads"], 0, self._model["head_dim"])
+    def no_past(self, n_positions: int) -> dict[str, Tensor]:
+        """Return empty caches with room for ``n_positions``."""
+        shape = (1, self._model["n_kv_heads"], n_positions, self._model["head_dim"])
         empty = tensor(np.zeros(shape, dtype=np.float32))
         names = self._decoder.input_names
         return {name: empty for name in names if name.startswith("past_key_values.")}
@@ -86,7 +93,8 @@ class GraniteGraphs:
     def greedy(self, features: Array, prompt: Sequence[int], max_tokens: int) -> list[int]:
         """Return the greedy tokens for one clip, without the end token."""
         embeddings = self.prompt_embeddings(prompt, self.encode(features)[0])
-        past, n_past, found = self.no_past(), 0, list[int]()
+        past = self.no_past(embeddings.shape[1] + max_tokens)
+        n_past, found = 0, list[int]()
         while len(found) < max_tokens:
             logits, past = self.step(embeddings, past, n_past, 1)
             n_past += embeddings.shape[1]
@@ -121,10 +129,11 @@ def _forced_logits(
     graphs: GraniteGraphs, prompt: Sequence[int], audio_features: Array, token_ids: Sequence[int]
 ) -> Array:
     prefix = graphs.prompt_embeddings(prompt, audio_features)
+    past = graphs.no_past(prefix.shape[1] + len(token_ids))
     if not token_ids:
-        return graphs.step(prefix, graphs.no_past(), 0, 1)[0]
+        return graphs.step(prefix, past, 0, 1)[0]
     first = np.concatenate([prefix, graphs.embed(token_ids[:-1])], axis=1)
-    most, past = graphs.step(first, graphs.no_past(), 0, len(token_ids))
+    most, past = graphs.step(first, past, 0, len(token_ids))
     last, _ = graphs.step(graphs.embed(token_ids[-1:]), past, first.shape[1], 1)
     return np.concatenate([most, last])
 

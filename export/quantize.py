@@ -2,10 +2,9 @@
 
 docs/quantization.md has the figures that these choices rest on.
 
-* int8: every matrix product with constant weights, weights signed with one scale per column,
-  activations unsigned and scaled at run time (U8S8, what VNNI, AMX and SDOT compute), in the
-  encoder row by row. Convolutions stay float: they are a few percent of the work, and their integer
-  kernels are slower.
+* int8: every matrix product with constant weights, one scale for each column of weights and one for
+  each row of activations (:mod:`export.rows`). Convolutions stay float: they are a few percent of
+  the work, and their integer kernels are slower.
 * int4: the decoder's products in blocks of 32 with one scale each, computed with int8 activations
   (accuracy level 4); its output projection, which decides between words, in 8 bits; the encoder as
   in int8, because 4 bits there make Whisper-like models fail.
@@ -13,40 +12,46 @@ docs/quantization.md has the figures that these choices rest on.
 
 from __future__ import annotations
 
-import logging
 import shutil
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import onnx
-
-from edge_asr.recognizers.whisper import DECODER, ENCODER
-from export.blocks import to_blocks
+from export.blocks import InBlocks
 from export.errors import RecipeError
 from export.recipe import Quantization
-from export.rows import scale_rows
+from export.rewriting import is_product, rewrite_products
+from export.rows import ByRows
+from export.weights import DATA_SUFFIX, LARGE_GRAPH, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
+    from collections.abc import Sequence
+    from pathlib import Path
 
 _HEAD = "/head/MatMul"
 """The decoder's output projection."""
 
 
+@dataclass(frozen=True, slots=True)
+class Graphs:
+    """File names of a family's encoder and decoder."""
+
+    encoder: str
+    decoder: str
+
+
 def quantize_graphs(
     source: Path,
     target: Path,
+    graphs: Graphs,
     quantization: Quantization,
     float_matmuls: Sequence[str] = (),
 ) -> None:
-    """Quantize both graphs of a Whisper.
+    """Quantize an encoder and a decoder; the encoder never to less than 8 bits.
 
     Args:
         source: folder with the float graphs.
         target: folder to write the quantized ones to, which exists.
+        graphs: what they are called.
         quantization: how.
         float_matmuls: products that stay float in int8, such as
             ``encoder/layers.3/feed_forward/down``.
@@ -55,17 +60,21 @@ def quantize_graphs(
         RecipeError: ``float_matmuls`` names a product that the graphs do not have.
     """
     if quantization is Quantization.NONE:
-        for name in (ENCODER, DECODER):
-            shutil.copyfile(source / name, target / name)
+        for name in (graphs.encoder, graphs.decoder):
+            _copy(source / name, target / name)
         return
-    with tempfile.TemporaryDirectory(dir=target) as directory:
-        scaled = Path(directory) / ENCODER
-        scale_rows(source / ENCODER, scaled)
-        to_int8(scaled, target / ENCODER, _below("encoder", float_matmuls))
+    to_int8(source / graphs.encoder, target / graphs.encoder, _below("encoder", float_matmuls))
+    decoder = (source / graphs.decoder, target / graphs.decoder)
     if quantization is Quantization.INT8:
-        to_int8(source / DECODER, target / DECODER, _below("decoder", float_matmuls))
+        to_int8(*decoder, _below("decoder", float_matmuls))
     else:
-        to_blocks(source / DECODER, target / DECODER, bits=4, eight_bit=[_HEAD])
+        rewrite_products(*decoder, InBlocks(4, eight_bit=[_HEAD]))
+
+
+def _copy(source: Path, target: Path) -> None:
+    for suffix in ("", DATA_SUFFIX):
+        if (file := source.with_name(source.name + suffix)).is_file():
+            shutil.copyfile(file, target.with_name(target.name + suffix))
 
 
 def _below(graph: str, names: Sequence[str]) -> list[str]:
@@ -73,41 +82,35 @@ def _below(graph: str, names: Sequence[str]) -> list[str]:
     return [name.removeprefix(graph) for name in names if name.startswith(f"{graph}/")]
 
 
-def to_int8(source: Path, target: Path, float_matmuls: Sequence[str] = ()) -> None:
+def to_int8(
+    source: Path,
+    target: Path,
+    float_matmuls: Sequence[str] = (),
+    *,
+    large_graph: int = LARGE_GRAPH,
+) -> None:
     """Quantize one graph's matrix products to 8 bit, activations at run time.
+
+    Args:
+        source: a float graph.
+        target: where the quantized one goes.
+        float_matmuls: products that stay float, such as ``/ctc``.
+        large_graph: see :func:`export.rewriting.rewrite_products`.
 
     Raises:
         RecipeError: ``float_matmuls`` names a product that the graph does not have.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with _quiet():
-        quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=_named(source, float_matmuls),
-        )
+    kept = _named(source, float_matmuls)
+    rewrite_products(source, target, ByRows(), kept=kept, large_graph=large_graph)
 
 
 def _named(source: Path, names: Sequence[str]) -> list[str]:
     """Return the nodes of the products called ``names``."""
-    graph = onnx.load(source, load_external_data=False).graph
-    products = {node.name for node in graph.node if node.op_type == "MatMul"}
+    if not names:
+        return []
+    weights = Weights(source)
+    products = {node.name for node in weights.model.graph.node if is_product(node, weights)}
     nodes = [f"{name}/MatMul" for name in names]
     if missing := [node for node in nodes if node not in products]:
         raise RecipeError(f"float_matmuls: {source.stem} has no product {missing[0]}")
     return nodes
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence onnxruntime's quantizers, which log every product and advise on static models."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

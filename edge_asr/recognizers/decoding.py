@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,6 +42,14 @@ class LogitFilter(Protocol):
         """Alter ``logits`` in place, given how many tokens were decoded so far."""
 
 
+class Choice(NamedTuple):
+    """The likeliest next token."""
+
+    token_id: int
+    logprob: float
+    """Natural."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What greedy search found."""
@@ -57,30 +65,25 @@ class Decoded:
 class GreedySearch:
     """Takes the likeliest token at every step, and knows when to stop.
 
-    What it finds depends on the logits alone, not on how a caller came by them.
+    What it finds depends on what was likeliest alone, not on how a caller came to know it.
     """
 
-    def __init__(
-        self, *, end_token: int, max_tokens: int, logit_filter: LogitFilter | None = None
-    ) -> None:
+    def __init__(self, *, end_token: int, max_tokens: int) -> None:
         self._end_token = end_token
         self._max_tokens = max_tokens
-        self._filter = logit_filter
         self._logprobs: list[float] = []
         self._flags: tuple[str, ...] = ()
         self.token_ids: list[int] = []
         """What was found so far."""
 
-    def take(self, logits: Logits) -> int | None:
-        """Take the next token, given the logits after those found so far, which may be altered.
+    def take(self, choice: Choice) -> int | None:
+        """Take the likeliest token after those found so far.
 
         Returns:
             The token, or None when the search is over.
         """
-        if self._filter is not None:
-            self._filter(logits, len(self.token_ids))
-        token = int(logits.argmax())
-        self._logprobs.append(float(logits[token]) - _log_sum_exp(logits))
+        token = choice.token_id
+        self._logprobs.append(choice.logprob)
         if token == self._end_token:
             return None
         self.token_ids.append(token)
@@ -116,11 +119,20 @@ def greedy(
         max_tokens: give up after so many.
         logit_filter: applied to the logits of every step.
     """
-    search = GreedySearch(end_token=end_token, max_tokens=max_tokens, logit_filter=logit_filter)
-    token = search.take(logits)
-    while token is not None:
-        token = search.take(decoder.feed([token]))
-    return search.decoded()
+    search = GreedySearch(end_token=end_token, max_tokens=max_tokens)
+    while True:
+        if logit_filter is not None:
+            logit_filter(logits, len(search.token_ids))
+        token = search.take(likeliest(logits))
+        if token is None:
+            return search.decoded()
+        logits = decoder.feed([token])
+
+
+def likeliest(logits: Logits) -> Choice:
+    """Return the likeliest of all tokens."""
+    token = int(logits.argmax())
+    return Choice(token, float(logits[token]) - _log_sum_exp(logits))
 
 
 def loop_period(token_ids: Sequence[int]) -> int:

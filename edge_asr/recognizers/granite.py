@@ -18,7 +18,7 @@ import numpy as np
 from edge_asr.errors import BundleError
 from edge_asr.recognizers.ctc import CtcLabels, read_ctc
 from edge_asr.recognizers.ctc_alignment import word_times
-from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio, greedy
+from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio
 from edge_asr.recognizers.granite_decoder import EmbeddingTable, GraniteDecoder
 from edge_asr.recognizers.granite_features import FRAME_S, granite_features
 from edge_asr.recognizers.granite_prompts import Instructions, Prompts, Template
@@ -106,7 +106,12 @@ class GraniteRecognizer:
             bundle.path(EMBEDDING), vocab_size=model.vocab_size, hidden_size=model.hidden_size
         )
         self._encoder = open_session(bundle, ENCODER, n_threads=n_threads)
-        self._decoder = open_session(bundle, DECODER, n_threads=n_threads)
+        self._decoder = GraniteDecoder(
+            open_session(bundle, DECODER, n_threads=n_threads),
+            self._table,
+            n_kv_heads=model.n_kv_heads,
+            head_dim=model.head_dim,
+        )
 
     def transcribe(self, waveform: Waveform, request: Request) -> Recognition:
         """Recognize one utterance; see :class:`edge_asr.recognizers.Recognizer`.
@@ -167,21 +172,18 @@ class GraniteRecognizer:
     def _decode(self, prompt: Prompt, heard: _Heard, task: Task, duration_s: float) -> Decoded:
         before, after = self._table.embed(prompt.before), self._table.embed(prompt.after)
         embeddings = np.concatenate([before, heard.audio_features, after], axis=1)
-        decoder = GraniteDecoder(
-            self._decoder,
-            self._table,
-            n_kv_heads=self.model.n_kv_heads,
-            head_dim=self.model.head_dim,
-        )
-        logits = decoder.prefill(embeddings)
-        end_token = self.model.end_of_text_id
         budget = max(MIN_TOKENS, round(TOKENS_PER_S * duration_s))
         max_tokens = min(budget, self.model.max_positions - embeddings.shape[1])
+        first = self._decoder.prefill(embeddings, max_tokens=max_tokens)
         # A translation says it in other words.
-        if not self._draft or task is Task.TRANSLATE:
-            return greedy(decoder, logits, end_token=end_token, max_tokens=max_tokens)
-        draft = Draft(self._tokenizer.encode(heard.text))
-        return speculative(decoder, logits, draft, end_token=end_token, max_tokens=max_tokens)
+        is_draft = self._draft and task is not Task.TRANSLATE
+        return speculative(
+            self._decoder,
+            first,
+            Draft(self._tokenizer.encode(heard.text) if is_draft else []),
+            end_token=self.model.end_of_text_id,
+            max_tokens=max_tokens,
+        )
 
     def _words(self, heard: _Heard, task: Task, text: str) -> tuple[Word, ...]:
         """Return when each word was said, where the text is what was said."""

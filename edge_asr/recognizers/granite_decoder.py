@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_asr.errors import BundleError
+from edge_asr.recognizers.decoding import Choice
+from edge_asr.recognizers.speculative import Verified
 from edge_asr.sessions import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge_asr.recognizers.decoding import Logits
-    from edge_asr.recognizers.speculative import LogitRows
-    from edge_asr.sessions import Session, Tensor
+    from edge_asr.sessions import Session
 
 Embeddings = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
 """float32, shape ``(1, n_tokens, hidden_size)``."""
 _PAST = "past_key_values."
+_ROOM = 64
+"""Positions by which caches differ in size: utterances of about the same length share one."""
 
 
 class EmbeddingTable:
@@ -38,54 +40,74 @@ class EmbeddingTable:
 
 
 class GraniteDecoder:
-    """The decoder graph with the cache of one utterance."""
+    """The decoder graph with the cache of one utterance at a time.
+
+    The cache is memory that the graph reads and writes in place. A row's sums run over all of it,
+    so its size stays the same while an utterance is decoded.
+    """
 
     def __init__(
         self, session: Session, table: EmbeddingTable, *, n_kv_heads: int, head_dim: int
     ) -> None:
         self._session = session
         self._table = table
-        empty = tensor(np.zeros((1, n_kv_heads, 0, head_dim), dtype=np.float32))
-        names = (name for name in session.input_names if name.startswith(_PAST))
-        self._past: dict[str, Tensor] = dict.fromkeys(names, empty)
+        self._shape = (n_kv_heads, head_dim)
+        self._names = [name for name in session.input_names if name.startswith(_PAST)]
+        self._n_positions = 0
         self._n_past = 0
+        self._binding = session.bind({}, {})
 
-    def prefill(self, embeddings: Embeddings) -> Logits:
-        """Feed the prompt; return the logits of what follows it."""
-        logits: Logits = self._run(embeddings, n_logits=1)[0]
-        return logits
+    def prefill(self, embeddings: Embeddings, *, max_tokens: int) -> Choice:
+        """Forget everything and feed a prompt; return what follows it.
 
-    def feed(self, token_ids: Sequence[int]) -> Logits:
-        """Feed tokens; return the logits of what follows them."""
-        logits: Logits = self._run(self._table.embed(token_ids), n_logits=1)[0]
-        return logits
+        Args:
+            embeddings: of the prompt.
+            max_tokens: how many tokens may be fed after it.
+        """
+        self._n_past = 0
+        self._make_room(embeddings.shape[1] + max_tokens)
+        return self._run(embeddings, asked_ids=[0]).choices[0]
 
-    def verify(self, token_ids: Sequence[int]) -> LogitRows:
-        """Feed tokens; return the logits of what follows each of them."""
-        return self._run(self._table.embed(token_ids), n_logits=len(token_ids))
+    def verify(self, token_ids: Sequence[int]) -> Verified:
+        """Feed tokens; say what follows each of them."""
+        return self._run(self._table.embed(token_ids), asked_ids=[*token_ids[1:], 0])
 
     def rewind(self, n_tokens: int) -> None:
         """Forget the last ``n_tokens`` that were fed."""
-        if n_tokens == 0:
-            return
         self._n_past -= n_tokens
-        self._past = {
-            name: tensor(value.numpy()[:, :, : self._n_past]) for name, value in self._past.items()
-        }
 
-    def _run(self, embeddings: Embeddings, *, n_logits: int) -> LogitRows:
-        n_tokens = embeddings.shape[1]
+    def _make_room(self, n_needed: int) -> None:
+        n_positions = -(-n_needed // _ROOM) * _ROOM
+        if n_positions == self._n_positions:
+            return
+        self._binding = self._session.bind({}, {})  # lets the old cache go first
+        self._n_positions = n_positions
+        n_kv_heads, head_dim = self._shape
+        shape = (1, n_kv_heads, n_positions, head_dim)
+        past = {name: tensor(np.zeros(shape, dtype=np.float32)) for name in self._names}
+        present = {name.replace(_PAST, "present.", 1): value for name, value in past.items()}
+        self._binding = self._session.bind(past, present)
+
+    def _run(self, embeddings: Embeddings, *, asked_ids: Sequence[int]) -> Verified:
+        """Feed embeddings; say what follows the last of them, as many as are asked for."""
+        n_tokens, n_rows = embeddings.shape[1], len(asked_ids)
         positions = np.arange(self._n_past, self._n_past + n_tokens, dtype=np.int64)
-        outputs = self._session.run(
+        best_ids = np.empty((1, n_rows), dtype=np.int64)
+        best_logprobs = np.empty((1, n_rows), dtype=np.float32)
+        asked_logprobs = np.empty((1, n_rows), dtype=np.float32)
+        self._binding.run(
             {
                 "inputs_embeds": tensor(embeddings),
                 "position_ids": tensor(positions[np.newaxis]),
-                "num_logits_to_keep": tensor(np.array(n_logits, dtype=np.int64)),
-                **self._past,
+                "num_logits_to_keep": tensor(np.array(n_rows, dtype=np.int64)),
+                "asked_ids": tensor(np.array([asked_ids], dtype=np.int64)),
             },
-            self._session.output_names,
+            {
+                "best_ids": tensor(best_ids),
+                "best_logprobs": tensor(best_logprobs),
+                "asked_logprobs": tensor(asked_logprobs),
+            },
         )
-        logits: LogitRows = outputs.pop("logits").numpy()[0]
-        self._past = {name.replace("present.", _PAST, 1): value for name, value in outputs.items()}
         self._n_past += n_tokens
-        return logits
+        found = zip(best_ids[0].tolist(), best_logprobs[0].tolist(), strict=True)
+        return Verified([Choice(*each) for each in found], asked_logprobs[0, :-1].tolist())

@@ -7,23 +7,22 @@ many tokens in one call; what the cache holds beyond is cut off. Unlike the pape
 takes or leaves a draft as a whole, a difference costs one call: the draft is aligned anew with
 what was found, and the guessing goes on.
 
-A draft changes which calls are made, never what is found, provided that the decoder gives the same
-logits for tokens fed together and one by one. Float and int4 graphs do, up to rounding. Graphs
-that scale activations over a whole call (dynamic int8) do so only nearly.
+A draft changes which calls are made, never what is found, because the decoder gives the same for
+tokens fed together and one by one: int8 graphs to the bit, float and int4 ones up to rounding
+(docs/granite.md).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
 
 from edge_asr.recognizers.decoding import GreedySearch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_asr.recognizers.decoding import Decoded, Logits
+    from edge_asr.recognizers.decoding import Choice, Decoded
 
 FIRST_WINDOW = 8
 LONGEST_WINDOW = 16
@@ -33,15 +32,22 @@ _WORTH = 8
 """One token that agrees is believed up to 4 tokens away; each more, 8 tokens further."""
 _LONGEST_AGREEMENT = 8
 
-LogitRows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-"""float32, shape ``(n_tokens, vocab_size)``."""
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a decoder says of tokens that it was fed together."""
+
+    choices: Sequence[Choice]
+    """The likeliest token after each."""
+    fed_logprobs: Sequence[float]
+    """How likely each but the first was after those before it: natural log-probabilities."""
 
 
 class RewindingDecoder(Protocol):
     """A decoder that can take back what it was fed."""
 
-    def verify(self, token_ids: Sequence[int]) -> LogitRows:
-        """Feed tokens; return the logits of what follows each, which the caller may alter."""
+    def verify(self, token_ids: Sequence[int]) -> Verified:
+        """Feed tokens; say what follows each."""
 
     def rewind(self, n_tokens: int) -> None:
         """Forget the last ``n_tokens`` that were fed."""
@@ -104,7 +110,7 @@ class Draft:
 
 def speculative(
     decoder: RewindingDecoder,
-    logits: Logits,
+    first: Choice,
     draft: Draft,
     *,
     end_token: int,
@@ -114,24 +120,24 @@ def speculative(
 
     Args:
         decoder: has been fed the prompt.
-        logits: what it answered.
-        draft: what it will probably say. Any draft gives the same result; a good one gives it
-            sooner.
+        first: what it answered.
+        draft: what it will probably say. Any draft gives the same result, an empty one too; a good
+            one gives it sooner.
         end_token: ends the text.
         max_tokens: give up after so many.
     """
     search = GreedySearch(end_token=end_token, max_tokens=max_tokens)
-    token = search.take(logits)
+    token = search.take(first)
     n_guessed = n_right = 0
     while token is not None:
         draft.follow(search.token_ids, n_guessed, n_right)
         guesses = draft.guess()[: max_tokens - len(search.token_ids)]
         n_guessed, n_right = len(guesses), 0
-        rows = decoder.verify([token, *guesses])
-        token = search.take(rows[0])
+        choices = decoder.verify([token, *guesses]).choices
+        token = search.take(choices[0])
         while n_right < n_guessed and token == guesses[n_right]:
             n_right += 1
-            token = search.take(rows[n_right])
+            token = search.take(choices[n_right])
         if token is not None:
             decoder.rewind(n_guessed - n_right)
     return search.decoded()

@@ -73,14 +73,13 @@ def unguarded(monkeypatch):
 def decoded(monkeypatch):
     """Return a list to which every later decoding is added."""
     found = []
-    for name in ("greedy", "speculative"):
-        search = getattr(granite, name)
+    search = granite.speculative
 
-        def noted(*arguments, search=search, **options):
-            found.append(search(*arguments, **options))
-            return found[-1]
+    def noted(*arguments, **options):
+        found.append(search(*arguments, **options))
+        return found[-1]
 
-        monkeypatch.setattr(granite, name, noted)
+    monkeypatch.setattr(granite, "speculative", noted)
     return found
 
 
@@ -137,7 +136,9 @@ def test_a_draft_that_is_nearly_right_saves_calls_and_changes_nothing(
     calls = []
     run = GraniteDecoder._run
     monkeypatch.setattr(
-        GraniteDecoder, "_run", lambda *args, **kw: calls.append(kw["n_logits"]) or run(*args, **kw)
+        GraniteDecoder,
+        "_run",
+        lambda *args, **kw: calls.append(len(kw["asked_ids"])) or run(*args, **kw),
     )
 
     recognizer.transcribe(sound_of(4.0), Request())
