@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from edge_asr.records import Word
+
 _ARROW = re.compile("-{2,}>")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS_PER_HOUR, _MS_PER_MINUTE, _MS_PER_S = 3_600_000, 60_000, 1_000
@@ -18,11 +20,20 @@ _MS_PER_HOUR, _MS_PER_MINUTE, _MS_PER_S = 3_600_000, 60_000, 1_000
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a file, and its text."""
+    """A stretch of a file, its text, and how sure the model was; None where it cannot say."""
 
     start_s: float
     end_s: float
     text: str
+    language: str | None = None
+    avg_logprob: float | None = None
+    """Mean natural log-probability of the decoded tokens."""
+    ctc_max_entropy: float | None = None
+    """Of the CTC head where it was least certain, in nats."""
+    flags: tuple[str, ...] = ()
+    """Reasons to doubt the text."""
+    words: tuple[Word, ...] = ()
+    """Their times are counted from the start of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +145,20 @@ def _fields(result: FileTranscript) -> dict[str, Any]:
                 "start_s": round(segment.start_s, 3),
                 "end_s": round(segment.end_s, 3),
                 "text": segment.text,
+                "language": segment.language,
+                "avg_logprob": segment.avg_logprob,
+                "ctc_max_entropy": segment.ctc_max_entropy,
+                "flags": list(segment.flags),
+                "words": words_as_json(segment.words),
             }
             for segment in result.segments
         ],
     }
+
+
+def words_as_json(words: Iterable[Word]) -> list[dict[str, Any]]:
+    """Return words with their times as JSON has them."""
+    return [{"text": word.text, "start_s": word.start_s, "end_s": word.end_s} for word in words]
 
 
 def _spoken(segments: Iterable[Segment]) -> list[Segment]:

@@ -167,11 +167,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word and when it was said, counted from the start of its waveform."""
+    """A word and when it was said, counted from the start of its waveform, to the millisecond."""
 
     text: str
     start_s: float
     end_s: float
+
+    def shifted(self, offset_s: float) -> Word:
+        """Return the word ``offset_s`` later."""
+        return Word(self.text, round(self.start_s + offset_s, 3), round(self.end_s + offset_s, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,9 @@ class Recognition:
     """Reasons to doubt the text, e.g. ``repetition``. Doubt is marked, nothing is deleted."""
     words: tuple[Word, ...] = ()
     """Of a transcription, where a family can tell when each was said."""
+    ctc_max_entropy: float | None = None
+    """Entropy, in nats, of the CTC head's labels in the 20 ms where it was least certain: 0 is
+    certain. None where a family has no such head."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,12 +87,21 @@ class FileTranscriber:
             language=_longest_language(spoken),
             duration_s=duration_s,
             decode_s=sum(recognition.decode_s for _, recognition in spoken),
-            segments=tuple(
-                # The last frame is padded: what was heard ends before it.
-                Segment(stretch.start_s, min(stretch.end_s, duration_s), recognition.text)
-                for stretch, recognition in spoken
-            ),
+            segments=tuple(_segment(*each, duration_s) for each in spoken),
         )
+
+
+def _segment(stretch: Stretch, recognition: Recognition, duration_s: float) -> Segment:
+    return Segment(
+        stretch.start_s,
+        min(stretch.end_s, duration_s),  # the last frame is padded: the file ends before it
+        recognition.text,
+        recognition.language,
+        recognition.avg_logprob,
+        recognition.ctc_max_entropy,
+        recognition.flags,
+        tuple(word.shifted(stretch.start_s) for word in recognition.words),
+    )
 
 
 def _longest_language(spoken: list[tuple[Stretch, Recognition]]) -> str | None:

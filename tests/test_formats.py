@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,14 @@ from edge_asr.formats import (
     FORMATS,
     FileTranscript,
     Segment,
+    as_json,
     as_srt,
     as_tsv,
     as_vtt,
     one_line,
     rfc3339,
 )
+from edge_asr.records import Word
 
 RESULT = FileTranscript(
     file="call.wav",
@@ -46,7 +49,22 @@ def test_jsonl_is_one_line_with_the_promised_keys():
         "start_s": 0.25,
         "end_s": 1.5,
         "text": " Pump seven & <valve> two ",
+        "language": None,
+        "avg_logprob": None,
+        "ctc_max_entropy": None,
+        "flags": [],
+        "words": [],
     }
+
+
+def test_json_has_words_with_their_times_and_how_sure_the_model_was():
+    words = (Word("Pump", 0.3, 0.62), Word("seven", 0.7, 1.1))
+    segment = Segment(0.25, 1.5, "Pump seven", "en", -0.25, 0.5, ("unlike_ctc",), words)
+    row = json.loads(as_json(replace(RESULT, segments=(segment,))))
+    assert row["segments"][0]["words"][1] == {"text": "seven", "start_s": 0.7, "end_s": 1.1}
+    assert row["segments"][0]["avg_logprob"] == -0.25
+    assert row["segments"][0]["ctc_max_entropy"] == 0.5
+    assert row["segments"][0]["flags"] == ["unlike_ctc"]
 
 
 def test_json_says_the_same_as_jsonl():

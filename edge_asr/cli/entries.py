@@ -8,7 +8,7 @@ import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from edge_asr.formats import Segment, as_srt, one_line, real_time_factor, rfc3339
+from edge_asr.formats import Segment, as_srt, one_line, real_time_factor, rfc3339, words_as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +29,7 @@ def fields(entry: Entry) -> dict[str, Any]:
         "uid": utterance.uid,
         "text": recognition.text,
         "language": recognition.language,
+        "language_probability": recognition.language_probability,
         "source": utterance.source,
         "start_utc": rfc3339(utterance.start.utc_ns),
         "end_utc": rfc3339(end_utc_ns(utterance)),
@@ -39,7 +40,9 @@ def fields(entry: Entry) -> dict[str, Any]:
         "rtf": round(real_time_factor(recognition.decode_s, utterance.duration_s), 4),
         "task": recognition.task.value,
         "avg_logprob": recognition.avg_logprob,
+        "ctc_max_entropy": recognition.ctc_max_entropy,
         "flags": list(recognition.flags),
+        "words": words_as_json(recognition.words),
         "end_reason": utterance.end_reason.value,
         "clock_quality": utterance.start.clock_quality.value,
         "audio_path": utterance.audio_path,
@@ -65,6 +68,7 @@ def csv_lines(entries: Iterable[Entry]) -> Iterator[str]:
         buffer = io.StringIO()
         row = fields(entry)
         row["flags"] = " ".join(row["flags"])
+        row["words"] = json.dumps(row["words"], ensure_ascii=False)
         csv.writer(buffer, lineterminator="").writerow(row[column] for column in COLUMNS)
         yield buffer.getvalue()
 
@@ -114,6 +118,7 @@ COLUMNS = (
     "uid",
     "text",
     "language",
+    "language_probability",
     "source",
     "start_utc",
     "end_utc",
@@ -124,7 +129,9 @@ COLUMNS = (
     "rtf",
     "task",
     "avg_logprob",
+    "ctc_max_entropy",
     "flags",
+    "words",
     "end_reason",
     "clock_quality",
     "audio_path",

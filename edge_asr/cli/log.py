@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from edge_asr.cli.context import Context
-    from edge_asr.records import Transcript, Utterance
+    from edge_asr.records import Recognition, Transcript, Utterance
     from edge_asr.store.gaps import SourceGap
     from edge_asr.store.log import Entry
 
@@ -227,6 +227,21 @@ def _show_version(transcript: Transcript) -> None:
         f"{rfc3339(transcript.created_utc_ns)}{doubts}",
     )
     click.echo(f"           {one_line(recognition.text) or '(no words)'}")
+    if certainty := _certainty(recognition):
+        click.echo(f"           {certainty}")
+    if recognition.words:
+        timed = (f"{one_line(word.text)} {word.start_s:.2f}" for word in recognition.words)
+        click.echo(f"           words, from second: {', '.join(timed)}")
+
+
+def _certainty(recognition: Recognition) -> str:
+    """Return how sure the model was, each figure with what it is."""
+    facts = {
+        "probability of the language": recognition.language_probability,
+        "mean log-probability of the text": recognition.avg_logprob,
+        "highest CTC entropy (nats)": recognition.ctc_max_entropy,
+    }
+    return ", ".join(f"{name} {value:.2f}" for name, value in facts.items() if value is not None)
 
 
 def _gap_line(found: SourceGap) -> str:

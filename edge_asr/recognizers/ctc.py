@@ -57,6 +57,11 @@ class CtcReading:
     blank_share: float
     """Share of frames whose best label is the blank; 1 for a clip without frames."""
 
+    @property
+    def max_entropy(self) -> float | None:
+        """The entropy of the frame where the head was least certain; None without frames."""
+        return float(self.entropies.max()) if len(self.entropies) else None
+
 
 def read_ctc(logits: CtcLogits, labels: CtcLabels) -> CtcReading:
     """Take the best label of each frame; repeats are one, blanks none."""

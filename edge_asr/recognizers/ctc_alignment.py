@@ -54,7 +54,7 @@ def word_times(
     found_words, at = [], 0
     for word, found in timed:
         first, last = frames[at][0], frames[at + len(found) - 1][1]
-        found_words.append(Word(word, first * frame_s, (last + 1) * frame_s))
+        found_words.append(Word(word, round(first * frame_s, 3), round((last + 1) * frame_s, 3)))
         at += len(found) + len(between)
     return tuple(found_words)
 

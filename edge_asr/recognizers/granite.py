@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_asr.bundle import Bundle
-    from edge_asr.recognizers.ctc import CtcLogits
+    from edge_asr.recognizers.ctc import CtcLogits, CtcReading
     from edge_asr.recognizers.decoding import Decoded
     from edge_asr.recognizers.granite_decoder import Embeddings
     from edge_asr.recognizers.granite_prompts import Prompt
@@ -126,8 +126,8 @@ class GraniteRecognizer:
         if prompt.n_keywords_left_out:
             flags.append("keywords_left_out")
         heard = self._hear(sound)
-        if heard is None:
-            return _recognition(request, started, flags=[*flags, "no_speech"])
+        if heard is None or not heard.ctc.text:
+            return _recognition(request, started, flags=[*flags, "no_speech"], heard=heard)
         decoded = self._decode(prompt, heard, request.task, len(sound) / SAMPLE_RATE)
         text = self._tokenizer.decode(decoded.token_ids)
         return _recognition(
@@ -137,15 +137,15 @@ class GraniteRecognizer:
             avg_logprob=decoded.avg_logprob,
             flags=[*flags, *_doubts(decoded, text)],
             words=self._words(heard, request.task, text),
+            heard=heard,
         )
 
     def _hear(self, sound: Waveform) -> _Heard | None:
-        """Return what the encoder makes of sound, or None where nobody speaks."""
+        """Return what the encoder makes of sound, or None for digital silence."""
         if not sound.any():
             return None
         audio_features, ctc_logits = self._encode(sound)
-        text = read_ctc(ctc_logits, self.model.ctc).text
-        return _Heard(audio_features, ctc_logits, text) if text else None
+        return _Heard(audio_features, ctc_logits, read_ctc(ctc_logits, self.model.ctc))
 
     def _encode(self, sound: Waveform) -> tuple[Embeddings, CtcLogits]:
         model = self.model
@@ -180,7 +180,7 @@ class GraniteRecognizer:
         return speculative(
             self._decoder,
             first,
-            Draft(self._tokenizer.encode(heard.text) if is_draft else []),
+            Draft(self._tokenizer.encode(heard.ctc.text) if is_draft else []),
             end_token=self.model.end_of_text_id,
             max_tokens=max_tokens,
         )
@@ -198,8 +198,7 @@ class _Heard:
 
     audio_features: Embeddings
     ctc_logits: CtcLogits
-    text: str
-    """The CTC head's."""
+    ctc: CtcReading
 
 
 def _recognition(
@@ -207,6 +206,7 @@ def _recognition(
     started: float,
     *,
     flags: Sequence[str],
+    heard: _Heard | None,
     text: str = "",
     avg_logprob: float | None = None,
     words: tuple[Word, ...] = (),
@@ -220,6 +220,7 @@ def _recognition(
         avg_logprob=avg_logprob,
         flags=tuple(flags),
         words=words,
+        ctc_max_entropy=heard.ctc.max_entropy if heard is not None else None,
     )
 
 

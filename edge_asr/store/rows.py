@@ -15,6 +15,7 @@ from edge_asr.records import (
     Task,
     Transcript,
     Utterance,
+    Word,
 )
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ UTTERANCE_COLUMNS = (
 N_UTTERANCE_COLUMNS = 11
 TRANSCRIPT_COLUMNS = (
     "t.utterance_id, t.version, t.text, t.language, t.language_probability, t.task, t.decode_s, "
-    "t.avg_logprob, t.flags, t.bundle, t.bundle_sha256, t.created_utc_ns"
+    "t.avg_logprob, t.flags, t.words, t.ctc_max_entropy, t.bundle, t.bundle_sha256, "
+    "t.created_utc_ns"
 )
-N_TRANSCRIPT_COLUMNS = 12
+N_TRANSCRIPT_COLUMNS = 14
 GAP_COLUMNS = "kind, start_utc_ns, start_monotonic_ns, boot_id, clock_quality, duration_s, detail"
 
 
@@ -45,11 +47,19 @@ def utterance_from(row: Row) -> Utterance:
 
 def transcript_from(row: Row) -> Transcript:
     """Return the transcript of a row of ``TRANSCRIPT_COLUMNS``."""
-    utterance_id, version, text, language, probability, task, decode_s, logprob, flags, *rest = row
+    utterance_id, version, text, language, probability, task, decode_s, logprob, *rest = row
+    flags, words, ctc_max_entropy, bundle, bundle_sha256, created_utc_ns = rest
     recognition = Recognition(
-        text, language, probability, Task(task), decode_s, logprob, tuple(json.loads(flags))
+        text,
+        language,
+        probability,
+        Task(task),
+        decode_s,
+        logprob,
+        flags=tuple(json.loads(flags)),
+        words=tuple(Word(*word) for word in json.loads(words)),
+        ctc_max_entropy=ctc_max_entropy,
     )
-    bundle, bundle_sha256, created_utc_ns = rest
     return Transcript(utterance_id, version, recognition, bundle, bundle_sha256, created_utc_ns)
 
 

@@ -121,7 +121,13 @@ def _begin_chain(database: Database) -> None:
     append_existing(database, [table for table in CHAINED if table != EVENTS])
 
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _begin_chain)
+_WORDS_AND_CERTAINTY = """
+-- A JSON list of [text, start_s, end_s]; seconds from the start of the utterance.
+ALTER TABLE transcripts ADD COLUMN words TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE transcripts ADD COLUMN ctc_max_entropy REAL;  -- nats
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _begin_chain, _WORDS_AND_CERTAINTY)
 """Step n leads from version n - 1 to n."""
 
 

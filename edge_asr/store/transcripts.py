@@ -189,9 +189,8 @@ class Transcripts:
         recognition = transcript.recognition
         rows = self._database.rows(
             "INSERT INTO transcripts (utterance_id, version, text, language, language_probability,"
-            " task, decode_s, avg_logprob, flags, bundle, bundle_sha256, created_utc_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " RETURNING id",
+            " task, decode_s, avg_logprob, flags, words, ctc_max_entropy, bundle, bundle_sha256,"
+            " created_utc_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
                 transcript.utterance_id,
                 transcript.version,
@@ -202,6 +201,8 @@ class Transcripts:
                 recognition.decode_s,
                 recognition.avg_logprob,
                 json.dumps(recognition.flags),
+                json.dumps([(word.text, word.start_s, word.end_s) for word in recognition.words]),
+                recognition.ctc_max_entropy,
                 transcript.bundle,
                 transcript.bundle_sha256,
                 transcript.created_utc_ns,

@@ -18,7 +18,7 @@ from edge_asr import clock
 from edge_asr.cli import edge_asr
 from edge_asr.cli.entries import COLUMNS
 from edge_asr.errors import StoreError
-from edge_asr.records import EndReason, Gap, GapKind
+from edge_asr.records import EndReason, Gap, GapKind, Recognition, Task, Word
 from edge_asr.store import Store
 from tests.store.speech import noise, say, write_down
 
@@ -28,6 +28,7 @@ KEYS = [
     "uid",
     "text",
     "language",
+    "language_probability",
     "source",
     "start_utc",
     "end_utc",
@@ -38,7 +39,9 @@ KEYS = [
     "rtf",
     "task",
     "avg_logprob",
+    "ctc_max_entropy",
     "flags",
+    "words",
     "end_reason",
     "clock_quality",
     "audio_path",
@@ -175,6 +178,33 @@ def test_show_tells_all_about_one_utterance(state):
     uid = re.search(r"utterance\s+3\s+(\S+)", shown)[1]
     assert str(state / "audio") in shown
     assert call(state, "show", uid) == shown
+
+
+def test_words_and_how_sure_the_model_was_are_exported_and_shown(state):
+    with Store.open(state) as store:
+        words = (Word("Pumpe", 0.1, 0.42), Word("läuft", 0.5, 0.98))
+        heard = Recognition(
+            "Pumpe läuft", "de", 0.75, Task.TRANSCRIBE, 0.2, -0.25, ("odd",), words, 1.5
+        )
+        utterance = say(store)
+        store.transcripts.add(
+            utterance.utterance_id, heard, bundle="b", bundle_sha256="0" * 64, created_utc_ns=0
+        )
+    row = rows(call(state, "export"))[-1]
+    expected = {"language_probability": 0.75, "avg_logprob": -0.25, "ctc_max_entropy": 1.5}
+    assert {name: row[name] for name in expected} == expected
+    assert row["words"] == [
+        {"text": "Pumpe", "start_s": 0.1, "end_s": 0.42},
+        {"text": "läuft", "start_s": 0.5, "end_s": 0.98},
+    ]
+    table = list(csv.DictReader(io.StringIO(call(state, "export", "--format", "csv"))))
+    assert json.loads(table[-1]["words"]) == row["words"]
+    shown = call(state, "show", "4")
+    assert "words, from second: Pumpe 0.10, läuft 0.50" in shown
+    assert (
+        "probability of the language 0.75, mean log-probability of the text -0.25, "
+        "highest CTC entropy (nats) 1.50"
+    ) in shown
 
 
 def test_show_tells_why_an_utterance_has_no_text(state):

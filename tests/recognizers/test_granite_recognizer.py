@@ -154,6 +154,7 @@ def test_text_confidence_and_doubts_come_out(recognizer, decoded):
     assert found.language == "de"
     assert found.language_probability is None
     assert found.avg_logprob == decoded[0].avg_logprob < 0
+    assert 0 < found.ctc_max_entropy <= np.log(348)
     assert found.decode_s > 0
     assert "repetition" in found.flags  # random weights do, and the guard says so
 

@@ -53,6 +53,25 @@ def test_a_step_keeps_what_is_there(state_dir):
         Store.open(state_dir, readonly=True)
 
 
+def test_text_from_before_words_had_times_is_read_as_it_was(state_dir):
+    path = state_dir / "log.sqlite3"
+    state_dir.mkdir()
+    old = Database(path)
+    migrate(old, MIGRATIONS[:1])
+    old.script(
+        "INSERT INTO utterances"
+        " VALUES (1, 'u', 'mic', 0, 0, 'b', 'rtc', 160, 'pause', 'a', 'f', 9);"
+        "INSERT INTO transcripts (utterance_id, version, text, language, task, decode_s, flags,"
+        " bundle, bundle_sha256, created_utc_ns)"
+        " VALUES (1, 1, 'old words', 'en', 'transcribe', 0.5, '[]', 'tiny', 'ab', 7);"
+    )
+    old.close()
+    with Store.open(state_dir) as store:
+        found = store.transcripts.latest(1).recognition
+        assert (found.text, found.words, found.ctc_max_entropy) == ("old words", (), None)
+        assert [entry.transcript.version for entry in store.log.search("words", limit=5)] == [1]
+
+
 def test_a_step_that_fails_leaves_the_version_before_it(database):
     migrate(database)
     broken = "CREATE TABLE extra (x) STRICT; CREATE TABLE nonsense (;"

@@ -12,6 +12,7 @@ import pytest
 
 from edge_asr import clock
 from edge_asr.errors import StoreError
+from edge_asr.records import Recognition, Task, Word
 from edge_asr.store import Store
 from edge_asr.store.failures import MAX_KILLS, MAX_TRIES
 from tests.store.speech import recognition, say, write_down, write_down_first
@@ -49,6 +50,21 @@ def test_versions_are_added_and_never_overwritten(store):
     assert [transcript.version for transcript in transcripts] == [1, 2, 3]
     assert store.transcripts.versions(utterance.utterance_id) == transcripts
     assert store.transcripts.latest(utterance.utterance_id) == transcripts[-1]
+
+
+def test_all_that_a_recognition_says_is_kept(store):
+    words = (Word("Größe", 0.02, 0.3), Word("zehn", 0.34, 0.58))
+    heard = Recognition(
+        "Größe zehn", "de", 0.9, Task.TRANSCRIBE, 0.5, -0.1, ("repetition",), words, 0.75
+    )
+    utterance = say(store)
+    added = store.transcripts.add(
+        utterance.utterance_id, heard, bundle="b", bundle_sha256="ab", created_utc_ns=1
+    )
+    assert store.transcripts.latest(utterance.utterance_id) == added
+    assert added.recognition == heard
+    (entry,) = store.log.entries()
+    assert entry.transcript == added
 
 
 def test_the_first_version_is_written_once(store):
