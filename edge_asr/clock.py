@@ -20,6 +20,11 @@ def now() -> Instant:
     return Instant(time.time_ns(), time.monotonic_ns(), boot_id(), clock_quality())
 
 
+def suspended_ns() -> int:
+    """Return how long the machine slept since it booted: time that is not in ``monotonic_ns``."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+
+
 @cache
 def boot_id() -> str:
     """Return the kernel's id of this boot, or ``unknown`` where the kernel does not say."""

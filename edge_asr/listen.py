@@ -2,10 +2,15 @@
 
 The utterance being spoken is on disk while it is spoken: every second of it is appended to an open
 file and synchronised. No model but the voice activity detector runs here.
+
+Every second is accounted for: by sound, by a gap that the source tells of, or, where the source
+leaves a hole, by a gap that is stored here.
 """
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,11 +22,14 @@ from edge_asr.capture.segmenter import (
     SpeechEnded,
     SpeechStarted,
 )
+from edge_asr.clock import now
+from edge_asr.errors import StoreError
 from edge_asr.records import (
     SAMPLE_RATE,
     AudioChunk,
     EndReason,
     Gap,
+    GapKind,
     Instant,
     SourceState,
     SourceStatus,
@@ -29,13 +37,19 @@ from edge_asr.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from edge_asr.capture.segmenter import SegmentEvent
     from edge_asr.capture.vad import SileroVad
     from edge_asr.config import VadSettings
     from edge_asr.store import Store
     from edge_asr.store.recording import Recording
+    from edge_asr.store.watches import Watch
+
+CLOCK_INTERVAL_S = 1.0
+"""How soon a jump of the clock is noticed."""
+HOLE_NS = 250_000_000
+"""A source that leaves so much time unaccounted for gave no sound meanwhile. Less is jitter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,7 @@ class Listener:
         self._recording: Recording | None = None
         self._anchor: tuple[int, Instant] | None = None
         """A sample's position, and when it was captured."""
+        self._timed_at_s = time.monotonic()
 
     def listen(
         self,
@@ -75,21 +90,58 @@ class Listener:
         alive: Callable[[], None],
     ) -> None:
         """Store what ``source`` delivers; call ``alive`` at every sign of life from it."""
-        for item in source:
-            match item:
-                case AudioChunk():
-                    self._hear(item)
-                case Gap():
-                    self._act_on(self._hearing.finish(EndReason.INTERRUPTED))
-                    self._store.gaps.add(self._source_name, item)
-                    self._observe(item)
-                case SourceStatus():
-                    if item.state is SourceState.NO_DEVICE:
-                        # What was said before the microphone went must not wait for its return.
-                        self._act_on(self._hearing.finish(EndReason.INTERRUPTED))
-                    self._observe(item)
-            alive()
-        self._act_on(self._hearing.finish(EndReason.END_OF_SOURCE))
+        with self._watching() as watch:
+            for item in source:
+                match item:
+                    case AudioChunk():
+                        self._fill_hole(watch, item)
+                        self._hear(item)
+                        watch.heard(_end_ns(item), len(item.waveform))
+                    case Gap():
+                        self._miss(watch, item)
+                    case SourceStatus():
+                        self._take_status(watch, item)
+                self._keep_time(watch)
+                alive()
+            self._act_on(self._hearing.finish(EndReason.END_OF_SOURCE))
+
+    @contextmanager
+    def _watching(self) -> Iterator[Watch]:
+        """Watch the source; a failure leaves the watch to be ended by the next start."""
+        moment = now()
+        self._store.anchors.note(moment)
+        watch = self._store.watches.begin(self._source_name, moment)
+        yield watch
+        watch.end()
+
+    def _take_status(self, watch: Watch, status: SourceStatus) -> None:
+        if status.state is not SourceState.HEARING:
+            # What was said before the microphone went must not wait for its return.
+            self._act_on(self._hearing.finish(EndReason.INTERRUPTED))
+            watch.absent(status.state, now().monotonic_ns)
+        self._observe(status)
+
+    def _fill_hole(self, watch: Watch, chunk: AudioChunk) -> None:
+        """Store the time for which the source has no word, such as that of opening a device."""
+        hole_ns = chunk.start.monotonic_ns - watch.position_ns
+        if hole_ns > HOLE_NS:
+            start = chunk.start.shifted(-hole_ns)
+            why = "no sound was delivered" if watch.has_heard else "opening it"
+            self._miss(watch, Gap(GapKind.NO_DEVICE, start, hole_ns / 1e9, why))
+
+    def _miss(self, watch: Watch, gap: Gap) -> None:
+        self._act_on(self._hearing.finish(EndReason.INTERRUPTED))
+        self._store.gaps.add(self._source_name, gap)
+        watch.missed(gap.start.monotonic_ns + round(gap.duration_s * 1e9))
+        self._observe(gap)
+
+    def _keep_time(self, watch: Watch) -> None:
+        """Note what the clocks say, about once a second, and leave a heartbeat if it is time."""
+        if time.monotonic() - self._timed_at_s >= CLOCK_INTERVAL_S:
+            self._timed_at_s = time.monotonic()
+            with suppress(StoreError):  # asked again in a second
+                self._store.anchors.note(now())
+        watch.beat()
 
     def _hear(self, chunk: AudioChunk) -> None:
         self._anchor = (self._hearing.position, chunk.start)
@@ -135,3 +187,8 @@ class Listener:
             raise AssertionError("speech before any chunk")
         anchor_position, instant = self._anchor
         return instant.shifted((position - anchor_position) * 1_000_000_000 // SAMPLE_RATE)
+
+
+def _end_ns(chunk: AudioChunk) -> int:
+    """Return when a chunk ends, ``CLOCK_MONOTONIC``."""
+    return chunk.start.monotonic_ns + len(chunk.waveform) * 1_000_000_000 // SAMPLE_RATE

@@ -94,6 +94,7 @@ class SourceState(StrEnum):
 
     HEARING = "hearing"
     NO_DEVICE = "no_device"
+    MUTED = "muted"
 
 
 @dataclass(frozen=True, slots=True)

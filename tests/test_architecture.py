@@ -18,7 +18,7 @@ PACKAGE = ROOT / "edge_asr"
 
 LAYERS = (
     # An arrow points to a lower layer, never up.
-    {"records", "errors", "audio", "clock", "systemd", "verify_log"},
+    {"records", "alarms", "errors", "audio", "clock", "systemd", "verify_log"},
     {"settings", "config", "manifest", "bundle", "sessions", "formats"},
     {"capture", "store", "recognizers"},
     {"listen", "recognize", "transcribe", "serve"},

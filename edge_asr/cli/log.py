@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_asr.cli import entries as written
+from edge_asr.cli import ledger as accounts
 from edge_asr.cli.when import when
 from edge_asr.errors import StoreError
 from edge_asr.formats import one_line, rfc3339
@@ -38,14 +39,19 @@ _until = click.option("--until", type=when, metavar="WHEN", help="Only before th
 
 @click.group()
 def log() -> None:
-    r"""Read what was said: tail, show, search, export.
+    r"""Read what was said, and what was not heard: tail, show, search, export, ledger.
 
     \b
     Examples:
       edge-asr log tail -f                      the last utterances, and those to come
       edge-asr log search '"pump seven" leak*'  words, phrases, beginnings
       edge-asr log export --format csv --since 2026-11-24 > day.csv
+      edge-asr log ledger --date yesterday      every second of a day
     """
+
+
+log.add_command(accounts.ledger)
+log.add_command(accounts.alarms)
 
 
 @log.command()

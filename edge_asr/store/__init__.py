@@ -3,7 +3,7 @@
 ::
 
     state directory
-    ├── log.sqlite3             rows: utterances, transcripts, failures, gaps, the words
+    ├── log.sqlite3             rows: utterances, transcripts, gaps, watches, alarms, the words, ...
     ├── audio/2026/11/24/       one FLAC file for each utterance
     ├── open/                   utterances that are being spoken
     ├── damaged/                what a repair could not use; never deleted
@@ -18,15 +18,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from edge_asr.errors import StoreError
+from edge_asr.store.alarms import Alarms
+from edge_asr.store.anchors import Anchors
 from edge_asr.store.database import Database
 from edge_asr.store.doorbell import Doorbell
 from edge_asr.store.files import file_errors, make_directory
 from edge_asr.store.gaps import Gaps
+from edge_asr.store.ledger import Ledger
 from edge_asr.store.locks import listener_lock, recognizer_lock
 from edge_asr.store.log import Log
 from edge_asr.store.schema import check_version, migrate
 from edge_asr.store.transcripts import Transcripts
 from edge_asr.store.utterances import Utterances
+from edge_asr.store.watches import Watches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +50,10 @@ class Store:
         self.utterances = Utterances(database, state_dir)
         self.transcripts = Transcripts(database, state_dir)
         self.gaps = Gaps(database)
+        self.watches = Watches(database)
+        self.anchors = Anchors(database)
+        self.alarms = Alarms(database)
+        self.ledger = Ledger(database, state_dir)
         self.log = Log(database)
         self.doorbell = Doorbell(state_dir)
         self._database = database

@@ -43,6 +43,11 @@ CHAINED: dict[str, Chained] = {
     "transcripts": Chained(),
     "gaps": Chained(),
     "events": Chained(),
+    "watches": Chained(),
+    "watch_ends": Chained(),
+    "clock_anchors": Chained(),
+    "alarms": Chained(),
+    "alarm_ends": Chained(),
 }
 """Name of a table -> how it is chained. A new one needs a line here, an :func:`append` where its
 rows are added, and, if it has rows already, :func:`append_existing` in its migration."""

@@ -127,7 +127,77 @@ ALTER TABLE transcripts ADD COLUMN words TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE transcripts ADD COLUMN ctc_max_entropy REAL;  -- nats
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _begin_chain, _WORDS_AND_CERTAINTY)
+_LEDGER = """
+-- Who listened to a source, and from when on.
+CREATE TABLE watches (
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+  source             TEXT NOT NULL,
+  start_utc_ns       INTEGER NOT NULL,
+  start_monotonic_ns INTEGER NOT NULL,
+  boot_id            TEXT NOT NULL,
+  clock_quality      TEXT NOT NULL
+) STRICT;
+CREATE INDEX watches_by_source ON watches (source, id);
+
+-- How far a watch got that goes on, and how it was then: the only rows that are ever rewritten.
+CREATE TABLE heartbeats (
+  watch_id         INTEGER PRIMARY KEY REFERENCES watches (id),
+  end_monotonic_ns INTEGER NOT NULL,
+  n_samples        INTEGER NOT NULL,                     -- heard, 16 kHz
+  n_invalid        INTEGER NOT NULL,                     -- of these, what was no number
+  state            TEXT NOT NULL,
+  since_monotonic_ns INTEGER NOT NULL                    -- it was in this state
+) STRICT;
+
+-- How far a watch got that is over.
+CREATE TABLE watch_ends (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  watch_id         INTEGER NOT NULL UNIQUE REFERENCES watches (id),
+  end_monotonic_ns INTEGER NOT NULL,
+  n_samples        INTEGER NOT NULL,
+  n_invalid        INTEGER NOT NULL,
+  state            TEXT NOT NULL,
+  since_monotonic_ns INTEGER NOT NULL,
+  reason           TEXT NOT NULL
+) STRICT;
+
+-- What the wall clock said at a moment of a boot: at its first watch, and at each later change.
+CREATE TABLE clock_anchors (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  boot_id       TEXT NOT NULL,
+  monotonic_ns  INTEGER NOT NULL,
+  utc_ns        INTEGER NOT NULL,
+  suspended_ns  INTEGER NOT NULL,                        -- slept since boot: not in monotonic_ns
+  clock_quality TEXT NOT NULL
+) STRICT;
+CREATE INDEX clock_anchors_by_boot ON clock_anchors (boot_id, id);
+
+CREATE TABLE alarms (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  code          TEXT NOT NULL,
+  source        TEXT NOT NULL,                           -- empty: of the whole appliance
+  utc_ns        INTEGER NOT NULL,
+  monotonic_ns  INTEGER NOT NULL,
+  boot_id       TEXT NOT NULL,
+  clock_quality TEXT NOT NULL,
+  detail        TEXT NOT NULL
+) STRICT;
+CREATE TABLE alarm_ends (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  alarm_id      INTEGER NOT NULL UNIQUE REFERENCES alarms (id),
+  utc_ns        INTEGER NOT NULL,
+  monotonic_ns  INTEGER NOT NULL,
+  boot_id       TEXT NOT NULL,
+  clock_quality TEXT NOT NULL,
+  detail        TEXT NOT NULL
+) STRICT;
+
+-- A day of the ledger is read by boot and time since boot.
+CREATE INDEX utterances_by_boot ON utterances (boot_id, source, start_monotonic_ns);
+CREATE INDEX gaps_by_boot ON gaps (boot_id, source, start_monotonic_ns);
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _begin_chain, _WORDS_AND_CERTAINTY, _LEDGER)
 """Step n leads from version n - 1 to n."""
 
 

@@ -1,0 +1,226 @@
+"""``log ledger`` and ``log alarms``: was nobody speaking, or was nobody listening?"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_asr.cli.when import when
+from edge_asr.errors import StoreError
+from edge_asr.formats import one_line, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_asr.alarms import Alarm
+    from edge_asr.cli.context import Context
+    from edge_asr.store.ledger import Account
+    from edge_asr.store.spans import Span
+
+_N_CELLS = 96
+"""Of the strip: a quarter of an hour each."""
+_NS_PER_S = 1_000_000_000
+_LETTERS = {
+    "speech": ("#", "green"),
+    "not_speech": (".", "bright_black"),
+    "muted": ("m", "blue"),
+    "overflow": ("!", "red"),
+    "no_device": ("x", "red"),
+    "not_running": ("-", "yellow"),
+}
+"""Kind -> how the strip shows it."""
+_BADNESS = ("not_speech", "speech", "muted", "not_running", "overflow", "no_device")
+_format = click.option(
+    "--format", "output", type=click.Choice(["text", "jsonl"]), default="text", show_default=True
+)
+
+
+def day(typed: str) -> dt.date:
+    """Return the day that was typed: ``today``, ``yesterday``, ``2026-11-24``.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    today = dt.datetime.now().astimezone().date()
+    ago = {"today": 0, "yesterday": 1}.get(typed.strip().lower())
+    try:
+        return (
+            dt.date.fromisoformat(typed.strip()) if ago is None else today - dt.timedelta(days=ago)
+        )
+    except ValueError as error:
+        raise click.BadParameter(
+            f"'{typed}' is no day; write today, yesterday or 2026-11-24"
+        ) from error
+
+
+@click.command("ledger")
+@click.option("--date", type=day, default="today", show_default=True, metavar="DAY")
+@click.option("--source", metavar="NAME", help="Only of this microphone or file.")
+@_format
+@click.pass_obj
+def ledger(context: Context, date: dt.date, source: str | None, output: str) -> None:
+    r"""Account for every second of a day: speech, not speech, or not heard, and why.
+
+    The day is one of this machine's time zone, from midnight to midnight, or to now.
+
+    \b
+    Examples:
+      edge-asr log ledger
+      edge-asr log ledger --date 2026-11-24 --source press-4
+    """
+    from edge_asr.clock import now
+    from edge_asr.store import Store
+
+    moment = now()
+    start_ns, end_ns = _midnight_ns(date), _midnight_ns(date + dt.timedelta(days=1))
+    end_ns = max(start_ns, min(end_ns, moment.utc_ns))
+    with Store.open(context.state_dir, readonly=True) as store:
+        sources = store.ledger.sources()
+        if source is not None and source not in sources:
+            raise StoreError(f"nobody ever listened to '{source}'; sources: {', '.join(sources)}")
+        for name in sources if source is None else [source]:
+            account = store.ledger.account(name, start_ns, end_ns, moment)
+            if output == "jsonl":
+                click.echo(json.dumps(account_fields(account, date), ensure_ascii=False))
+            elif account.spans or source is not None:
+                for line in account_lines(account, date):
+                    click.echo(line)
+
+
+@click.command("alarms")
+@click.option("--all", "everything", is_flag=True, help="Also those that were cleared.")
+@click.option("--since", type=when, metavar="WHEN", help="Active then or later: 2h, 2026-11-24.")
+@click.option("--source", metavar="NAME", help="Only of this microphone.")
+@_format
+@click.pass_obj
+def alarms(
+    context: Context,
+    everything: bool,  # noqa: FBT001
+    since: int | None,
+    source: str | None,
+    output: str,
+) -> None:
+    r"""Print the alarms that are active: what is wrong, since when.
+
+    \b
+    Examples:
+      edge-asr log alarms
+      edge-asr log alarms --since 7d      also those that were cleared since
+    """
+    from edge_asr.store import Store
+
+    with Store.open(context.state_dir, readonly=True) as store:
+        if everything or since is not None:
+            found = store.alarms.between(since_utc_ns=since or 0, source=source)
+        else:
+            found = store.alarms.active(source)
+    for alarm in found:
+        if output == "jsonl":
+            click.echo(json.dumps(alarm_fields(alarm), ensure_ascii=False))
+        else:
+            click.echo("\t".join(_alarm_cells(alarm)))
+    if not found and output == "text":
+        click.echo("no alarm", err=True)
+
+
+def account_fields(account: Account, date: dt.date) -> dict[str, Any]:
+    """Return an account as JSON."""
+    return {
+        "source": account.source,
+        "date": date.isoformat(),
+        "start_utc": rfc3339(account.start_utc_ns),
+        "end_utc": rfc3339(account.end_utc_ns),
+        "duration_s": _seconds(account.end_utc_ns - account.start_utc_ns),
+        "totals_s": {kind.value: _seconds(ns) for kind, ns in account.totals_ns.items()},
+        "outside_s": _seconds(account.outside_ns),
+        "gaps": [
+            {
+                "kind": span.kind.value,
+                "start_utc": rfc3339(span.start_ns),
+                "end_utc": rfc3339(span.end_ns),
+                "duration_s": _seconds(span.duration_ns),
+                "detail": span.detail,
+                "certain": span.certain,
+            }
+            for span in account.gaps
+        ],
+    }
+
+
+def alarm_fields(alarm: Alarm) -> dict[str, Any]:
+    """Return an alarm as JSON."""
+    cleared = alarm.cleared
+    return {
+        "alarm_id": alarm.alarm_id,
+        "code": alarm.code.value,
+        "source": alarm.source,
+        "raised_utc": rfc3339(alarm.raised.utc_ns),
+        "detail": alarm.detail,
+        "cleared_utc": None if cleared is None else rfc3339(cleared.utc_ns),
+        "cleared_detail": alarm.cleared_detail,
+    }
+
+
+def account_lines(account: Account, date: dt.date) -> Iterator[str]:
+    """Yield an account in words."""
+    yield f"{one_line(account.source)}, {date:%A %Y-%m-%d} ({dt.datetime.now().astimezone():%Z})"
+    if sys.stdout.isatty():
+        yield _strip(account)
+    for kind, total_ns in account.totals_ns.items():
+        yield f"  {kind.value:<12} {_clock(total_ns)}"
+    if account.outside_ns:
+        why = "before its first start or after its last end"
+        yield f"  {'outside':<12} {_clock(account.outside_ns)}  {why}"
+    yield f"  {'together':<12} {_clock(account.end_utc_ns - account.start_utc_ns)}"
+    for span in account.gaps:
+        yield f"  {_local(span.start_ns)} - {_local(span.end_ns)}  {_gap_words(span)}"
+
+
+def _gap_words(span: Span) -> str:
+    why = f": {one_line(span.detail)}" if span.detail else ""
+    length = _clock(span.duration_ns) if span.certain else "unknown length, the clock was not set"
+    return f"{span.kind.value} ({length}){why}"
+
+
+def _strip(account: Account) -> str:
+    """Return the day as one letter for each quarter of an hour: the worst that was in it."""
+    cell_ns = 86_400 * _NS_PER_S // _N_CELLS
+    cells: list[str | None] = [None] * _N_CELLS
+    for span in account.spans:
+        first = (span.start_ns - account.start_utc_ns) // cell_ns
+        last = (span.end_ns - 1 - account.start_utc_ns) // cell_ns
+        for cell in range(first, min(last, _N_CELLS - 1) + 1):
+            shown = cells[cell]
+            if shown is None or _BADNESS.index(span.kind.value) > _BADNESS.index(shown):
+                cells[cell] = span.kind.value
+    letters = (click.style(*_LETTERS[cell]) if cell else " " for cell in cells)
+    return "  " + "".join(letters)
+
+
+def _alarm_cells(alarm: Alarm) -> tuple[str, ...]:
+    cleared = alarm.cleared
+    end = "active" if cleared is None else f"cleared {rfc3339(cleared.utc_ns)}"
+    source = one_line(alarm.source) or "-"
+    return (rfc3339(alarm.raised.utc_ns), alarm.code.value, source, end, one_line(alarm.detail))
+
+
+def _midnight_ns(date: dt.date) -> int:
+    midnight = dt.datetime(date.year, date.month, date.day).astimezone()
+    return round(midnight.timestamp()) * _NS_PER_S
+
+
+def _seconds(duration_ns: int) -> float:
+    return round(duration_ns / 1e9, 3)
+
+
+def _clock(duration_ns: int) -> str:
+    minutes, seconds = divmod(duration_ns // 1_000_000, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds / 1000:06.3f}"
+
+
+def _local(utc_ns: int) -> str:
+    return f"{dt.datetime.fromtimestamp(utc_ns / 1e9).astimezone():%H:%M:%S}"
