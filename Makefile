@@ -26,7 +26,7 @@ apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages
   $(SUDO) apt-get update -qq; \
   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
-.PHONY: help run test check lint bundle demo smoke install uninstall clean setup setup-test setup-export
+.PHONY: help run test check lint bundle demo bench-granite smoke install uninstall clean setup setup-test setup-export
 
 help: ## print this help
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -56,6 +56,11 @@ $(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml export/*.py)
 	  $(BIN)/python -m export $$recipe --out $(BUNDLES)
 	done
 	touch $@
+
+# BENCH_ARGS adds options, e.g. BENCH_ARGS="--llama PROGRAM --gguf FILE --mmproj FILE".
+bench-granite: setup-export ## measure a Granite bundle: BUNDLE=DIR CHECKPOINT=DIR, beside Transformers
+	$(BIN)/python -m benchmarks.granite $(addprefix --bundle ,$(BUNDLE)) \
+	  $(addprefix --checkpoint ,$(CHECKPOINT)) $(BENCH_ARGS)
 
 smoke: setup $(BUNDLES)/.made dist ## install the wheel alone in a clean environment and transcribe the sample
 	rm -rf build/smoke
