@@ -53,3 +53,13 @@ class Alarm:
     cleared: Instant | None = None
     """None: it is still so, as far as is known."""
     cleared_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChange:
+    """An alarm is raised or cleared."""
+
+    code: AlarmCode
+    active: bool
+    detail: str
+    source: str = ""

@@ -52,6 +52,25 @@ def sanitized(frames: Frames) -> Frames:
     return np.clip(np.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
 
 
+class Blocks:
+    """The sound of an open file, sanitized, block by block."""
+
+    def __init__(self, file: soundfile.SoundFile, block_frames: int) -> None:
+        self._file = file
+        self._block_frames = block_frames
+        self.n_invalid = 0
+        """How many values were no numbers until now."""
+
+    def __iter__(self) -> Iterator[Frames]:
+        while len(frames := self._read()):
+            self.n_invalid += int(np.count_nonzero(~np.isfinite(frames)))
+            yield sanitized(frames)
+
+    def _read(self) -> Frames:
+        frames: Frames = self._file.read(self._block_frames, dtype="float32", always_2d=True)
+        return frames
+
+
 @dataclass(frozen=True, slots=True)
 class SoundFile:
     """An open sound file."""
@@ -61,7 +80,7 @@ class SoundFile:
     n_channels: int
     duration_s: float
     """As the header claims; a truncated file holds less."""
-    blocks: Iterator[Frames]
+    blocks: Blocks
     """Its sound, sanitized, in blocks of about the requested length."""
 
 
@@ -87,7 +106,7 @@ def open_sound_file(path: Path, block_s: float) -> Iterator[SoundFile]:
                 file.samplerate,
                 file.channels,
                 file.frames / file.samplerate,
-                _blocks(file, block_frames),
+                Blocks(file, block_frames),
             )
     except soundfile.LibsndfileError as error:
         raise AudioFileError(f"{path}: not a sound file that can be read ({error})") from error
@@ -104,11 +123,6 @@ def _check_readable(path: Path) -> None:
         raise AudioFileError(f"{path}: no such file") from error
     except OSError as error:
         raise AudioFileError(f"{path}: {error.strerror}") from error
-
-
-def _blocks(file: soundfile.SoundFile, block_frames: int) -> Iterator[Frames]:
-    while len(frames := file.read(block_frames, dtype="float32", always_2d=True)):
-        yield sanitized(frames)
 
 
 def write_flac(path: Path, waveform: Waveform) -> None:

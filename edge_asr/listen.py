@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_asr.alarming import AlarmBook
+from edge_asr.alarms import AlarmChange
 from edge_asr.capture.hearing import Hearing
 from edge_asr.capture.levels import Level, level_of
 from edge_asr.capture.segmenter import (
@@ -39,6 +41,7 @@ from edge_asr.records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from edge_asr.capture.liveness import Liveness
     from edge_asr.capture.segmenter import SegmentEvent
     from edge_asr.capture.vad import SileroVad
     from edge_asr.config import VadSettings
@@ -60,11 +63,20 @@ class Heard:
     speaking: bool
 
 
-ListenEvent = Heard | SourceStatus | Gap | Utterance
+ListenEvent = Heard | SourceStatus | Gap | Utterance | AlarmChange
 
 
 class Listener:
-    """Listens to one source until it ends."""
+    """Listens to one source until it ends.
+
+    Args:
+        store: where utterances, gaps, alarms and the account of time go.
+        vad: tells speech from silence.
+        settings: what an utterance is.
+        source_name: what the log calls the source.
+        observe: is told of everything, after it was committed.
+        liveness: judges whether the microphone is well; None where there is nothing to judge.
+    """
 
     def __init__(
         self,
@@ -74,11 +86,14 @@ class Listener:
         *,
         source_name: str,
         observe: Callable[[ListenEvent], None],
+        liveness: Liveness | None = None,
     ) -> None:
         self._store = store
         self._hearing = Hearing(vad, settings)
         self._source_name = source_name
         self._observe = observe
+        self._liveness = liveness
+        self._alarms = AlarmBook(store, source_name, observe)
         self._recording: Recording | None = None
         self._anchor: tuple[int, Instant] | None = None
         """A sample's position, and when it was captured."""
@@ -96,7 +111,7 @@ class Listener:
                     case AudioChunk():
                         self._fill_hole(watch, item)
                         self._hear(item)
-                        watch.heard(_end_ns(item), len(item.waveform))
+                        watch.heard(_end_ns(item), len(item.waveform), item.n_invalid)
                     case Gap():
                         self._miss(watch, item)
                     case SourceStatus():
@@ -113,13 +128,16 @@ class Listener:
         watch = self._store.watches.begin(self._source_name, moment)
         yield watch
         watch.end()
+        self._alarms.clear_all("listening ended")
 
     def _take_status(self, watch: Watch, status: SourceStatus) -> None:
         if status.state is not SourceState.HEARING:
             # What was said before the microphone went must not wait for its return.
             self._act_on(self._hearing.finish(EndReason.INTERRUPTED))
-            watch.absent(status.state, now().monotonic_ns)
+            watch.absent(status.state, time.monotonic_ns())
         self._observe(status)
+        if self._liveness is not None:
+            self._alarms.take(self._liveness.take(status, time.monotonic_ns()))
 
     def _fill_hole(self, watch: Watch, chunk: AudioChunk) -> None:
         """Store the time for which the source has no word, such as that of opening a device."""
@@ -141,12 +159,17 @@ class Listener:
             self._timed_at_s = time.monotonic()
             with suppress(StoreError):  # asked again in a second
                 self._store.anchors.note(now())
+            self._alarms.retry()
         watch.beat()
 
     def _hear(self, chunk: AudioChunk) -> None:
         self._anchor = (self._hearing.position, chunk.start)
         self._act_on(self._hearing.hear(chunk.waveform))
-        self._observe(Heard(level_of(chunk.waveform), speaking=self._recording is not None))
+        speaking = self._recording is not None
+        self._observe(Heard(level_of(chunk.waveform), speaking=speaking))
+        if self._liveness is not None:
+            arrived_ns = time.monotonic_ns()
+            self._alarms.take(self._liveness.hear(chunk, arrived_ns, speaking=speaking))
 
     def _act_on(self, events: Iterable[SegmentEvent]) -> None:
         for event in events:

@@ -61,6 +61,8 @@ class AudioChunk:
     """float32, shape ``(n_samples,)``, 16 kHz mono, [-1, 1)."""
     start: Instant
     """When the first sample was captured."""
+    n_invalid: int = 0
+    """How many samples of the device's or file's own were no numbers, and became silence."""
 
     @property
     def duration_s(self) -> float:

@@ -68,6 +68,22 @@ class VadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sound kept before and after speech."""
 
 
+class LivenessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a microphone is taken for broken. Each is an alarm, nothing is switched off."""
+
+    silent_after_s: Annotated[float, msgspec.Meta(ge=1.0, le=86_400.0)] = 60.0
+    """Seconds of nothing but digital zeros until the alarm MIC-SILENT. A microphone with a noise
+    gate gives zeros whenever nobody speaks: set it to hours."""
+    stuck_after_s: Annotated[float, msgspec.Meta(ge=1.0, le=86_400.0)] = 10.0
+    """Seconds of the same sample, or the same stretch of sound, until the alarm MIC-STUCK."""
+    clipping_share: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 0.01
+    """Share of samples at full scale, over ten seconds, from which the alarm MIC-CLIPPING is
+    raised."""
+    deaf_after_h: Annotated[float, msgspec.Meta(ge=0.0, le=720.0)] = 0.0
+    """Hours without speech and without any change of level until the alarm MIC-DEAF; 0: never,
+    since a place may be quiet for days."""
+
+
 class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How speech becomes text."""
 
@@ -108,6 +124,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The microphones to listen to, each by a service of its own."""
     vad: VadSettings = VadSettings()
     """How speech is told from silence."""
+    liveness: LivenessSettings = LivenessSettings()
+    """When a microphone is taken for broken."""
     recognition: RecognitionSettings = RecognitionSettings()
     """How speech becomes text."""
 
@@ -128,6 +146,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "": Config,
     "microphones[]": MicrophoneSettings,
     "vad": VadSettings,
+    "liveness": LivenessSettings,
     "recognition": RecognitionSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""

@@ -72,14 +72,15 @@ class WavFile:
         file, start = self._file, now()
         form = in_words(file.sample_rate, file.n_channels)
         yield SourceStatus(SourceState.HEARING, f"{self._path.name}, {form}")
-        n_samples = 0
+        n_samples = n_invalid = 0
         for waveform in _waveforms(file):
             n_samples += len(waveform)
             if self._realtime:
                 self._wait_until(start, n_samples)
             if self._stop.is_set():
                 return
-            yield AudioChunk(waveform, start.shifted(_ns(n_samples - len(waveform))))
+            n_new, n_invalid = file.blocks.n_invalid - n_invalid, file.blocks.n_invalid
+            yield AudioChunk(waveform, start.shifted(_ns(n_samples - len(waveform))), n_new)
 
     def _wait_until(self, start: Instant, n_samples: int) -> None:
         """Wait until a microphone would have captured so many samples."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_asr.alarms import AlarmChange
 from edge_asr.formats import rfc3339
 from edge_asr.listen import Heard
 from edge_asr.recognize import Failed, Recognized
@@ -65,6 +66,10 @@ def as_fields(event: ListenEvent | Recognized | Failed, source: str) -> Event:
                 "duration_s": round(event.duration_s, 3),
                 "detail": event.detail,
             }
+        case AlarmChange(code, active, detail):
+            word = "raised" if active else "cleared"
+            fields = {"event": "alarm", "code": code, "state": word, "detail": detail}
+            source = event.source
         case Utterance():
             fields = {"event": "utterance", **_of_utterance(event), "end_reason": event.end_reason}
         case Recognized(utterance, transcript):
@@ -98,26 +103,32 @@ def _of_utterance(utterance: Utterance) -> Event:
 
 def in_words(event: Event) -> str:
     """Return one line about an event, for a person. Spoken words are not in it."""
-    source = event["source"]
+    return f"{event['source'] or 'edge-asr'}: {_what_happened(event)}"
+
+
+def _what_happened(event: Event) -> str:
     match event["event"]:
         case "status":
             state = _STATE_WORDS.get(event["state"], event["state"])
-            return f"{source}: {state}: {event['detail']}"
+            words = f"{state}: {event['detail']}"
+        case "alarm":
+            words = f"{event['code']} {event['state']}: {event['detail']}"
         case "gap":
             kind = str(event["kind"]).replace("_", " ")
             why = f"{kind}: {event['detail']}" if event["detail"] else kind
-            return f"{source}: {event['duration_s']:.1f} s without sound ({why})"
+            words = f"{event['duration_s']:.1f} s without sound ({why})"
         case "utterance":
-            return f"{source}: utterance {event['utterance_id']}, {event['duration_s']:.1f} s"
+            words = f"utterance {event['utterance_id']}, {event['duration_s']:.1f} s"
         case "transcript":
-            return (
-                f"{source}: utterance {event['utterance_id']} transcribed "
+            words = (
+                f"utterance {event['utterance_id']} transcribed "
                 f"({event['duration_s']:.1f} s of speech in {event['decode_s']:.1f} s)"
             )
         case "failure":
-            return f"{source}: utterance {event['utterance_id']} failed: {event['error']}"
+            words = f"utterance {event['utterance_id']} failed: {event['error']}"
         case _:
-            return f"{source}: {event['event']}"
+            words = str(event["event"])
+    return words
 
 
 _STATE_WORDS = {"hearing": "listening", "no_device": "no microphone"}

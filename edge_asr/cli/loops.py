@@ -56,6 +56,7 @@ def listen(
       edge-asr listen --microphone press-4    another one
       edge-asr listen --wav shift.flac --fast a recording, as if it had been heard
     """
+    from edge_asr.capture.liveness import Liveness
     from edge_asr.capture.vad import open_vad
     from edge_asr.cli.events import printer
     from edge_asr.listen import Listener
@@ -80,6 +81,7 @@ def listen(
             context.config.vad,
             source_name=source.name,
             observe=show,
+            liveness=None if fast else Liveness(context.config.liveness),
         )
         notifier.ready(f"listening to {source.name}")
         with source:

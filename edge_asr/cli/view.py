@@ -69,6 +69,8 @@ class LiveView:
                 self._levels[source] = event
             case "status":
                 self._states[source] = event
+            case "alarm":
+                self._console.print(Text(in_words(event), style="red"))
             case "utterance":
                 self._waiting[event["utterance_id"]] = event["duration_s"]
             case "transcript":
