@@ -11,8 +11,8 @@ import click
 
 from edge_asr.cli import entries as written
 from edge_asr.cli import ledger as accounts
+from edge_asr.cli.integrity import COMMANDS, export_chain, find_utterance
 from edge_asr.cli.when import when
-from edge_asr.errors import StoreError
 from edge_asr.formats import one_line, rfc3339
 from edge_asr.store import Store
 from edge_asr.store.log import Filter
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edge_asr.store.gaps import SourceGap
     from edge_asr.store.log import Entry
 
+CHAIN = "chain"
 FOLLOW_S = 0.5
 """How often ``tail -f`` looks for more."""
 GAP_MARGIN_NS = 60_000_000_000
@@ -39,7 +40,7 @@ _until = click.option("--until", type=when, metavar="WHEN", help="Only before th
 
 @click.group()
 def log() -> None:
-    r"""Read what was said, and what was not heard: tail, show, search, export, ledger.
+    r"""Read what was said and what was not heard, and check that it is whole.
 
     \b
     Examples:
@@ -52,6 +53,8 @@ def log() -> None:
 
 log.add_command(accounts.ledger)
 log.add_command(accounts.alarms)
+for _command in COMMANDS:
+    log.add_command(_command)
 
 
 @log.command()
@@ -82,12 +85,13 @@ def show(context: Context, utterance: str) -> None:
     ID is the number or the name that tail, search and export print.
     """
     with Store.open(context.state_dir, readonly=True) as store:
-        found = store.utterances.find(int(utterance) if utterance.isdecimal() else utterance)
-        if found is None:
-            raise StoreError(f"there is no utterance {utterance}; edge-asr log tail lists some")
+        found = find_utterance(store, utterance)
         _show_utterance(found, context)
         for transcript in store.transcripts.versions(found.utterance_id):
             _show_version(transcript)
+        reason = store.integrity.redacted_because(found.utterance_id)
+        if reason is not None:
+            click.echo(f"redacted   {one_line(reason)}")
         failure = store.transcripts.failures.of(found.utterance_id)
         if failure is not None:
             state = "not tried again" if failure.quarantined else "failed"
@@ -142,7 +146,7 @@ def search(
 @click.option(
     "--format",
     "output",
-    type=click.Choice(list(written.EXPORTS)),
+    type=click.Choice([*written.EXPORTS, CHAIN]),
     default="jsonl",
     show_default=True,
 )
@@ -159,7 +163,15 @@ def export(
     source: str | None,
     all_versions: bool,  # noqa: FBT001
 ) -> None:
-    """Print the log for other programs, oldest first."""
+    """Print the log for other programs, oldest first.
+
+    The format chain is the whole log with its hashes, for verify_log.py.
+    """
+    if output == CHAIN:
+        if since or until or source or all_versions:
+            raise click.UsageError("a chain has all entries: leave out what would choose some")
+        export_chain(context)
+        return
     wanted = Filter(since_utc_ns=since, until_utc_ns=until, source=source)
     with Store.open(context.state_dir, readonly=True) as store:
         _echo(written.EXPORTS[output](store.log.entries(wanted, all_versions=all_versions)))

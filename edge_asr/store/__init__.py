@@ -24,6 +24,7 @@ from edge_asr.store.database import Database
 from edge_asr.store.doorbell import Doorbell
 from edge_asr.store.files import file_errors, make_directory
 from edge_asr.store.gaps import Gaps
+from edge_asr.store.integrity import Integrity
 from edge_asr.store.ledger import Ledger
 from edge_asr.store.locks import listener_lock, recognizer_lock
 from edge_asr.store.log import Log
@@ -55,6 +56,7 @@ class Store:
         self.alarms = Alarms(database)
         self.ledger = Ledger(database, state_dir)
         self.log = Log(database)
+        self.integrity = Integrity(database, state_dir)
         self.doorbell = Doorbell(state_dir)
         self._database = database
 

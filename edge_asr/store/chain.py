@@ -39,7 +39,7 @@ class Chained:
 
 
 CHAINED: dict[str, Chained] = {
-    "utterances": Chained(),
+    "utterances": Chained(without=("sound_removed", "text_removed")),
     "transcripts": Chained(),
     "gaps": Chained(),
     "events": Chained(),
@@ -117,6 +117,16 @@ def head(database: Database) -> Head:
     """Return where the chain ends."""
     row = database.row("SELECT seq, head, recorded_utc_ns FROM chain ORDER BY seq DESC LIMIT 1")
     return Head(row[0], row[1].hex(), row[2]) if row else Head(0, FIRST_HEAD, 0)
+
+
+def entries_of(database: Database, table: str, row_ids: Sequence[int]) -> list[int]:
+    """Return the numbers of the entries about these rows. It reads the whole chain."""
+    marks = ",".join("?" * len(row_ids))
+    rows = database.rows(
+        f"SELECT seq FROM chain WHERE fact = ? AND fact_id IN ({marks}) ORDER BY seq",
+        (table, *row_ids),
+    )
+    return [row[0] for row in rows]
 
 
 def content(database: Database, table: str, row_id: int) -> dict[str, Any] | None:

@@ -41,6 +41,7 @@ _WRITER_PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 100",
     "PRAGMA journal_size_limit = 1048576",
+    "PRAGMA secure_delete = ON",
 )
 _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (apsw.BusyError, "another process holds the log for too long; try again"),
@@ -117,6 +118,25 @@ class Database:
             if not self._connection.get_autocommit():
                 self.rows("ROLLBACK")
             raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the database as it is at one moment, whatever others write meanwhile."""
+        self.rows("BEGIN")
+        try:
+            yield
+        finally:
+            self.rows("ROLLBACK")
+
+    def empty_write_ahead_log(self) -> None:
+        """Fold the WAL into the database and cut it to nothing: what was deleted is not there.
+
+        Raises:
+            StoreError: others keep it in use; try again.
+        """
+        busy = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+        if busy:
+            raise StoreError(f"{self._path}: its write-ahead log is in use; try again")
 
     @property
     def in_transaction(self) -> bool:

@@ -26,6 +26,7 @@ from edge_asr.store.audio_files import AUDIO, UNFINISHED_SUFFIX, audio_path, des
 from edge_asr.store.closing import add_row, close_recording, find_by_uid
 from edge_asr.store.files import file_errors, lock_file, make_directory, sync
 from edge_asr.store.recording import UID, Header, Recording
+from edge_asr.store.removal import is_noted, unlink_noted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +107,7 @@ def recover(database: Database, state_dir: Path) -> Recovery:
     Raises:
         StoreError: the store's folders cannot be read.
     """
+    unlink_noted(database, state_dir)
     with file_errors(state_dir):
         left = [
             *sorted((state_dir / OPEN).glob("*.part")),
@@ -159,6 +161,8 @@ def _repair_flac(database: Database, state_dir: Path, path: Path) -> Repair | No
     uid = path.name.removesuffix(".flac")
     if find_by_uid(database, uid) is not None or path != state_dir / audio_path(uid):
         return None
+    if is_noted(database, audio_path(uid)):
+        return None  # being removed by another process right now
     try:
         n_samples = len(read_flac(path))
     except AudioFileError as error:

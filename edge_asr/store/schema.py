@@ -197,7 +197,30 @@ CREATE INDEX utterances_by_boot ON utterances (boot_id, source, start_monotonic_
 CREATE INDEX gaps_by_boot ON gaps (boot_id, source, start_monotonic_ns);
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _begin_chain, _WORDS_AND_CERTAINTY, _LEDGER)
+_REMOVAL = """
+-- The event that says why the sound, or the words, are gone.
+ALTER TABLE utterances ADD COLUMN sound_removed INTEGER;
+ALTER TABLE utterances ADD COLUMN text_removed INTEGER;
+
+CREATE TABLE held (
+  utterance_id INTEGER PRIMARY KEY REFERENCES utterances (id)
+) STRICT;
+
+CREATE TABLE unlinking (
+  audio_path TEXT PRIMARY KEY                            -- a file that is to go
+) STRICT;
+
+-- What is deleted leaves no traces in the index.
+INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _FIRST,
+    _begin_chain,
+    _WORDS_AND_CERTAINTY,
+    _LEDGER,
+    _REMOVAL,
+)
 """Step n leads from version n - 1 to n."""
 
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_asr.errors import StoreError
 from edge_asr.records import SAMPLE_RATE, Recognition, Transcript
 from edge_asr.store.attempts import AttemptMark
 from edge_asr.store.chain import append
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _UNTRANSCRIBED = (
     "utterances u LEFT JOIN failures f ON f.utterance_id = u.id WHERE u.id >= ?"
+    " AND u.sound_removed IS NULL AND u.text_removed IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM transcripts t WHERE t.utterance_id = u.id)"
 )
 _QUARANTINED = f"(coalesce(f.tries, 0) >= {MAX_TRIES} OR coalesce(f.kills, 0) >= {MAX_KILLS})"
@@ -98,6 +100,8 @@ class Transcripts:
             StoreError: the disk refuses, or there is no such utterance.
         """
         with self._database.transaction():
+            if self._is_redacted(utterance_id):
+                raise StoreError(f"utterance {utterance_id} was redacted; it gets no new text")
             version = self._last_version(utterance_id) + 1
             transcript = Transcript(
                 utterance_id, version, recognition, bundle, bundle_sha256, created_utc_ns
@@ -123,7 +127,7 @@ class Transcripts:
         """
         transcript = Transcript(utterance_id, 1, recognition, bundle, bundle_sha256, created_utc_ns)
         with self._database.transaction():
-            if self._last_version(utterance_id):
+            if self._last_version(utterance_id) or self._is_redacted(utterance_id):
                 return None
             self._insert(transcript)
         return transcript
@@ -184,6 +188,12 @@ class Transcripts:
             (utterance_id,),
         )
         return int(row[0]) if row else 0
+
+    def _is_redacted(self, utterance_id: int) -> bool:
+        row = self._database.row(
+            "SELECT text_removed FROM utterances WHERE id = ?", (utterance_id,)
+        )
+        return row is not None and row[0] is not None
 
     def _insert(self, transcript: Transcript) -> None:
         recognition = transcript.recognition

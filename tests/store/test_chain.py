@@ -216,7 +216,10 @@ def test_every_table_of_facts_is_chained(store):
     not_facts = {
         "chain",
         "failures",  # counts of tries, which change
+        "heartbeats",  # rewritten while a watch goes on; its end is the fact
+        "held",  # a state; the events say when it began and ended
         "sqlite_sequence",
+        "unlinking",  # work left to do
     }
     tables = {
         row[0] for row in store._database.rows("SELECT name FROM sqlite_schema WHERE type='table'")

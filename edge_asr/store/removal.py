@@ -1,0 +1,63 @@
+"""Removing what was said, in an order that a kill cannot turn against it.
+
+The event that says what goes and why, the rows and a note of the files are one transaction; the
+files go after it. A kill in between leaves the note, which the next repair works off before it
+looks for sound that has no row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_asr.store.files import file_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from edge_asr.store.database import Database
+
+
+def note_sound(database: Database, utterance_ids: Sequence[int], event_id: int) -> None:
+    """Mark the sound of utterances as removed, within the transaction of the event."""
+    for utterance_id in utterance_ids:
+        database.rows(
+            "INSERT OR IGNORE INTO unlinking (audio_path)"
+            " SELECT audio_path FROM utterances WHERE id = ? AND sound_removed IS NULL",
+            (utterance_id,),
+        )
+        database.rows(
+            "UPDATE utterances SET sound_removed = ? WHERE id = ? AND sound_removed IS NULL",
+            (event_id, utterance_id),
+        )
+
+
+def unlink_noted(database: Database, state_dir: Path) -> int:
+    """Remove the files that were noted; return how many there were.
+
+    Raises:
+        StoreError: the disk refuses; the rest is done another time.
+    """
+    noted = [path for (path,) in database.rows("SELECT audio_path FROM unlinking")]
+    for relative in noted:
+        with file_errors(state_dir / relative):
+            (state_dir / relative).unlink(missing_ok=True)
+        database.rows("DELETE FROM unlinking WHERE audio_path = ?", (relative,))
+    return len(noted)
+
+
+def is_noted(database: Database, audio_path: str) -> bool:
+    """Say whether a file is about to go."""
+    found = database.row("SELECT 1 FROM unlinking WHERE audio_path = ?", (audio_path,))
+    return found is not None
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return numbers as an event has them: ``1-5,9``."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
