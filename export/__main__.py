@@ -18,7 +18,12 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("recipe", required=False)
 @click.option("--list", "list_only", is_flag=True, help="List the recipes.")
-@click.option("--from", "folder", type=FOLDER, help="Take the weights from a checkpoint folder.")
+@click.option(
+    "--from",
+    "named",
+    metavar="DIR|ORG/NAME",
+    help="Take the weights from a checkpoint folder, or from a repository of the hub.",
+)
 @click.option(
     "--out",
     type=FOLDER,
@@ -44,7 +49,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 def main(
     recipe: str | None,
     list_only: bool,  # noqa: FBT001 (click passes options by name)
-    folder: Path | None,
+    named: str | None,
     out: Path | None,
     quantize: str | None,
     speech: Path | None,
@@ -68,7 +73,7 @@ def main(
             _build_sample(out or Path("build/sample"), sounds, reporter)
         else:
             bundles = out or Path("bundles")
-            _build(recipe, folder, bundles, quantize, speech, work, sounds, reporter)
+            _build(recipe, named, bundles, quantize, speech, work, sounds, reporter)
     except EdgeAsrError as error:
         if debug:
             raise
@@ -90,7 +95,7 @@ def _build_sample(sample: Path, sounds: Path, reporter: Reporter) -> None:
 
 def _build(
     recipe: str,
-    folder: Path | None,
+    named: str | None,
     out: Path,
     quantize: str | None,
     speech: Path | None,
@@ -108,7 +113,7 @@ def _build(
         Order(
             recipe=asked,
             recipe_directory=path.parent,
-            weights=find_weights(asked, folder),
+            weights=find_weights(asked, named, work),
             quantization=Quantization(quantize) if quantize else asked.quantize,
             out=out,
             work=work,

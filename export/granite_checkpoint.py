@@ -23,9 +23,11 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import GraniteSpeechConfig, GraniteSpeechForConditionalGeneration
+from transformers.utils import is_peft_available
 from transformers.utils import logging as transformers_logging
 
 from export.errors import SourceError
+from export.granite_lora import read_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,17 +60,20 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
         raise SourceError(
             f"{checkpoint}: a {config.get('model_type')}, not a Granite Speech checkpoint",
         )
-    if config.get("has_lora_adapter"):
-        raise SourceError(
-            f"{checkpoint}: its weights for speech are a separate LoRA adapter; merge it first, "
-            "or take a later model (4.0 or 4.1), which has none",
-        )
     complete: dict[str, Any] = GraniteSpeechConfig.from_dict(config).to_dict()
     return complete
 
 
-def load_part(checkpoint: Path, part: Part) -> GraniteSpeechForConditionalGeneration:
+def load_part(
+    checkpoint: Path, part: Part, *, for_speech: bool = True
+) -> GraniteSpeechForConditionalGeneration:
     """Load a part of the model in float32; the rest has no weights.
+
+    Args:
+        checkpoint: its folder.
+        part: which one.
+        for_speech: merge the checkpoint's LoRA adapter, if it has one, into the language model.
+            Without it, that is the model for text that the speech model was made from.
 
     Raises:
         SourceError: the checkpoint is none, is damaged, or lacks weights.
@@ -77,7 +82,7 @@ def load_part(checkpoint: Path, part: Part) -> GraniteSpeechForConditionalGenera
     config = GraniteSpeechConfig.from_pretrained(checkpoint, local_files_only=True)
     with torch.device("meta"):
         model = GraniteSpeechForConditionalGeneration(config).eval()
-    state = {name: weight.float() for name, weight in _weights(checkpoint, part.value)}
+    state = _state(checkpoint, part, adapted=for_speech and config.has_lora_adapter)
     if part is Part.DECODER:
         if config.text_config.tie_word_embeddings and _EMBEDDING in state:
             state[_HEAD] = state[_EMBEDDING]
@@ -98,13 +103,29 @@ def load_part(checkpoint: Path, part: Part) -> GraniteSpeechForConditionalGenera
     return model
 
 
+def _state(checkpoint: Path, part: Part, *, adapted: bool) -> dict[str, torch.Tensor]:
+    """Return a part's weights in float32, each with what the adapter adds to it."""
+    weights = _weights(checkpoint, part.value)
+    if part is not Part.DECODER or not adapted:
+        return {name: weight.float() for name, weight in weights}
+    adapter = read_adapter(checkpoint)
+    state = {name: adapter.merged(name, weight.float()) for name, weight in weights}
+    adapter.check_all_merged(set(state))
+    return state
+
+
 def load_whole(checkpoint: Path) -> GraniteSpeechForConditionalGeneration:
-    """Load the whole model in float32, as Transformers runs it.
+    """Load the whole model in float32, as Transformers runs it: with an adapter, PEFT's on top.
 
     Raises:
         SourceError: the folder holds no Granite Speech that can be exported.
     """
-    read_config(checkpoint)
+    if read_config(checkpoint)["has_lora_adapter"]:
+        read_adapter(checkpoint)  # without one, Transformers would go on and understand nothing
+        if not is_peft_available():
+            raise SourceError(
+                f"{checkpoint}: Transformers needs PEFT for its adapter; install the group `export`"
+            )
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     return GraniteSpeechForConditionalGeneration.from_pretrained(

@@ -19,6 +19,9 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 PinnedPackage = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+$")
 ]
+HUB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""``organisation/name`` of a repository on the Hugging Face hub."""
+HubId = Annotated[str, msgspec.Meta(pattern=HUB_ID)]
 CommitHash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}$")]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Points = Annotated[float, msgspec.Meta(ge=0.0)]
@@ -67,11 +70,13 @@ class FolderSource(_Strict, frozen=True, tag="folder", tag_field="kind"):
 
 
 class HubSource(_Strict, frozen=True, tag="hub", tag_field="kind"):
-    """A repository of the Hugging Face hub, at one commit."""
+    """A repository of the Hugging Face hub."""
 
-    repo: str
-    revision: CommitHash
-    weights: Annotated[dict[Name, Sha256], msgspec.Meta(min_length=1)]
+    repo: HubId
+    revision: CommitHash | None = None
+    """The commit; None: the newest, whose hash is recorded."""
+    weights: dict[Name, Sha256] = {}
+    """SHA-256 of the weight files, by name. Empty: whatever the hub has, recorded."""
 
     @property
     def origin(self) -> str:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_asr.bundle import sha256_of
 from export.errors import SourceError
-from export.recipe import FolderSource, HubSource, WheelSource
+from export.hub import download
+from export.recipe import HUB_ID, FolderSource, HubSource, WheelSource
 from export.steps import digest
 from export.wheels import fetch_wheel_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from export.recipe import Recipe
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-_CHECKPOINT_FILES = ("config.json", "generation_config.json", "tokenizer.json")
+_CHECKPOINT_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "adapter_config.json",
+)
 _HUB_PATTERNS = [*_WEIGHTS[:1], *_CHECKPOINT_FILES, "LICENSE*"]
 
 
@@ -29,7 +36,7 @@ class Weights:
 
     source: WheelSource | FolderSource | HubSource
     folder: Path | None
-    """What ``--from`` names."""
+    """Where they are, if they are here already."""
     record: dict[str, Any]
     """What the manifest says of them."""
     notice: str = ""
@@ -46,15 +53,26 @@ class Weights:
         return not isinstance(self.source, WheelSource)
 
 
-def find_weights(recipe: Recipe, folder: Path | None) -> Weights:
+def find_weights(recipe: Recipe, named: str | None, work: Path) -> Weights:
     """Find the weights that a recipe, or ``--from``, names.
+
+    What a hub has is known only when it is here: a repository that no hashes pin is fetched now.
+
+    Args:
+        recipe: what is asked for.
+        named: what ``--from`` names: a folder, or else a repository of the hub.
+        work: folder for what is fetched now.
 
     Raises:
         SourceError: there are none.
     """
     source = recipe.source
-    if folder is not None:
-        return _in_folder(recipe, folder)
+    if named is not None:
+        if not Path(named).is_dir() and re.fullmatch(HUB_ID, named):
+            return _on_hub(HubSource(repo=named), work)
+        return _in_folder(recipe, Path(named))
+    if isinstance(source, HubSource) and not (source.revision and source.weights):
+        return _on_hub(source, work)
     if isinstance(source, FolderSource):
         raise SourceError(
             f"the recipe {recipe.name} takes a folder; name it with --from DIR "
@@ -77,17 +95,30 @@ def find_weights(recipe: Recipe, folder: Path | None) -> Weights:
     return Weights(source, None, record)
 
 
+def _on_hub(source: HubSource, work: Path) -> Weights:
+    """Fetch a repository, and record what came."""
+    folder = work / "hub" / source.repo.replace("/", "--")
+    commit = download(source.repo, source.revision, _HUB_PATTERNS, folder)
+    sha256 = _hashes(folder)
+    for name, pin in source.weights.items():
+        if sha256.get(name) != pin:
+            raise SourceError(
+                f"{source.repo}: {name} is not the file whose SHA-256 the recipe pins ({pin}); "
+                "it is not used",
+            )
+    record = {"kind": "hub", "repo": source.repo, "revision": commit, "sha256": sha256}
+    notice = f"{source.repo} at commit {commit}: no hash was pinned; recorded: {_listed(sha256)}"
+    return Weights(source, folder, record | {"pinned": False}, notice)
+
+
 def _in_folder(recipe: Recipe, folder: Path) -> Weights:
     if not folder.is_dir():
-        raise SourceError(f"{folder}: no such folder; --from takes a Transformers checkpoint")
-    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
-    weights = _weight_files(folder)
-    if missing or not weights:
-        lacks = ", ".join(missing) or "model.safetensors"
-        raise SourceError(f"{folder}: not a Transformers checkpoint, it lacks {lacks}")
+        raise SourceError(
+            f"{folder}: no such folder; --from takes a Transformers checkpoint's, or org/name "
+            "of one on the hub",
+        )
+    sha256 = _hashes(folder)
     pinned = {} if isinstance(recipe.source, WheelSource) else recipe.source.weights
-    named = [path for name in _CHECKPOINT_FILES if (path := folder / name).is_file()]
-    sha256 = {path.name: sha256_of(path) for path in [*weights, *named]}
     matches = bool(pinned) and all(sha256.get(name) == pin for name, pin in pinned.items())
     record = {
         "kind": "folder",
@@ -95,9 +126,30 @@ def _in_folder(recipe: Recipe, folder: Path) -> Weights:
         "sha256": sha256,
         "pinned": matches,
     }
-    found = ", ".join(f"{path.name} {sha256[path.name]}" for path in weights)
-    notice = "" if matches else f"not the weights that the recipe pins; recorded: {found}"
+    pins = pinned or isinstance(recipe.source, WheelSource)
+    said = "not the weights that the recipe pins" if pins else "no hash was pinned"
+    notice = "" if matches else f"{said}; recorded: {_listed(sha256)}"
     return Weights(FolderSource(origin=recipe.source.origin), folder, record, notice)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a checkpoint that matters.
+
+    Raises:
+        SourceError: it is none.
+    """
+    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
+    weights = _weight_files(folder)
+    if missing or not weights:
+        lacks = ", ".join(missing) or "model.safetensors"
+        raise SourceError(f"{folder}: not a Transformers checkpoint, it lacks {lacks}")
+    named = [path for name in _CHECKPOINT_FILES if (path := folder / name).is_file()]
+    return {path.name: sha256_of(path) for path in [*weights, *named]}
+
+
+def _listed(sha256: dict[str, str]) -> str:
+    """Return the weight files among the hashes, in words."""
+    return ", ".join(f"{name} {found}" for name, found in sha256.items() if ".json" not in name)
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -129,21 +181,7 @@ def _copy(folder: Path, files: Iterable[Path], directory: Path) -> None:
 
 
 def _fetch_from_hub(source: HubSource, directory: Path) -> None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        snapshot_download(
-            source.repo,
-            revision=source.revision,
-            allow_patterns=_HUB_PATTERNS,
-            local_dir=directory,
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise SourceError(
-            f"{source.repo} cannot be fetched from the hub; connect to the internet, or name a "
-            f"folder with --from ({' '.join(str(error).split())[:200]})",
-        ) from error
+    download(source.repo, source.revision, _HUB_PATTERNS, directory)
     for name, pin in source.weights.items():
         path = directory / name
         if not path.is_file() or sha256_of(path) != pin:

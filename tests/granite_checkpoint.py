@@ -5,6 +5,8 @@ CTC head that is fed back after half of the layers, the projector, grouped keys,
 multipliers, an untied head, a byte-level tokenizer whose special tokens have Granite's names.
 """
 
+from pathlib import Path
+
 CONTEXT_FRAMES = 200
 """Frames of one attention block, as in the real model."""
 N_CTC_LABELS = 348
@@ -39,7 +41,7 @@ def write_tokenizer(path):
     return tokenizer
 
 
-def tiny_config(tokenizer):
+def tiny_config(tokenizer, *, n_ctc_labels=N_CTC_LABELS, tied=False):
     """Return the configuration of the tiny model."""
     from transformers import GraniteSpeechConfig
 
@@ -60,7 +62,7 @@ def tiny_config(tokenizer):
             "logits_scaling": 8.0,
             "residual_multiplier": 0.22,
             "attention_multiplier": 1 / HEAD_DIM,
-            "tie_word_embeddings": False,
+            "tie_word_embeddings": tied,
             "bos_token_id": tokenizer.token_to_id("<|end_of_text|>"),
             "eos_token_id": tokenizer.token_to_id("<|end_of_text|>"),
             "pad_token_id": tokenizer.token_to_id("<|pad|>"),
@@ -72,7 +74,7 @@ def tiny_config(tokenizer):
             "feedforward_mult": 2,
             "num_heads": 3,
             "dim_head": 16,
-            "output_dim": N_CTC_LABELS,
+            "output_dim": n_ctc_labels,
             "context_size": CONTEXT_FRAMES,
             "max_pos_emb": 512,
             "conv_kernel_size": 15,
@@ -92,7 +94,9 @@ def tiny_config(tokenizer):
     )
 
 
-def write_granite_checkpoint(folder, *, dtype="float32", seed=7, max_shard_size="5GB"):
+def write_granite_checkpoint(
+    folder, *, dtype="float32", seed=7, max_shard_size="5GB", n_ctc_labels=N_CTC_LABELS, tied=False
+):
     """Write the tiny model to ``folder`` and return the folder.
 
     Args:
@@ -100,13 +104,17 @@ def write_granite_checkpoint(folder, *, dtype="float32", seed=7, max_shard_size=
         dtype: of the weights: ``float32``, ``bfloat16`` or ``float16``.
         seed: of the weights.
         max_shard_size: smaller values, such as ``"100KB"``, make several safetensors files.
+        n_ctc_labels: 256 have no katakana.
+        tied: whether the head is the embedding.
     """
     import torch
     from transformers import GenerationConfig, GraniteSpeechForConditionalGeneration
 
     tokenizer = write_tokenizer(folder / "tokenizer.json")
     random = torch.Generator().manual_seed(seed)
-    model = GraniteSpeechForConditionalGeneration(tiny_config(tokenizer)).eval()
+    model = GraniteSpeechForConditionalGeneration(
+        tiny_config(tokenizer, n_ctc_labels=n_ctc_labels, tied=tied)
+    ).eval()
     with torch.no_grad():
         for name, weight in [*model.named_parameters(), *model.named_buffers()]:
             if weight.is_floating_point() and "inv_freq" not in name:
@@ -119,6 +127,29 @@ def write_granite_checkpoint(folder, *, dtype="float32", seed=7, max_shard_size=
     )
     model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=max_shard_size)
     return folder
+
+
+def adapt_granite_checkpoint(folder, *, rank=4, alpha=12, seed=11):
+    """Give a checkpoint a LoRA adapter with random weights, as PEFT saves it; return the folder.
+
+    Like that of Granite Speech 3.3, only smaller: on queries and values of the language model.
+    """
+    import torch
+    from peft import LoraConfig
+    from transformers import GraniteSpeechForConditionalGeneration
+
+    folder = str(folder)  # it is written into the adapter's config
+    model = GraniteSpeechForConditionalGeneration.from_pretrained(folder)
+    model.config.has_lora_adapter = True
+    targets = ["q_proj", "v_proj"]
+    model.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets))
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_" in name:
+                weight.copy_(torch.randn(weight.shape, generator=random) / 2)
+    model.save_pretrained(folder)
+    return Path(folder)
 
 
 def _random_weight(name, weight, random):

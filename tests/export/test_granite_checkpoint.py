@@ -142,7 +142,6 @@ def test_a_cut_file_is_refused(checkpoint):
     ("changes", "complaint"),
     [
         ({"model_type": "whisper"}, "a whisper, not a Granite Speech"),
-        ({"has_lora_adapter": True}, "separate LoRA adapter"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(checkpoint, changes, complaint):
