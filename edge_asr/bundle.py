@@ -95,8 +95,16 @@ class Bundle:
                 f"bundle {self.name} cannot translate into '{target}'; "
                 f"it can: {_listed(can.translation_targets)}",
             )
+        if request.punctuated and not can.punctuation:
+            raise RequestError(
+                f"bundle {self.name} cannot be asked for punctuation; leave that out "
+                "(--not-punctuated)",
+            )
         if request.keywords and not can.keywords:
-            raise RequestError(f"bundle {self.name} cannot use keywords")
+            raise RequestError(
+                f"bundle {self.name} cannot use keywords; leave them out, or choose a bundle that "
+                "edge-asr bundle info says takes them",
+            )
 
     def _check_languages(self, request: Request) -> None:
         can = self.manifest.capabilities

@@ -43,6 +43,8 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """ISO 639-1 codes of the languages it translates into."""
     detects_language: bool = False
     keywords: bool = False
+    punctuation: bool = False
+    """Writes punctuation and capital letters when asked, or always."""
     timestamps: bool = False
     confidence: bool = False
 

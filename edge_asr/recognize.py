@@ -64,7 +64,7 @@ def recognize(
     Raises:
         RequestError: the bundle cannot do what is asked.
     """
-    recognizer.bundle.check(request)
+    recognizer.check(request)
     n_failed = 0
     tried: set[int] = set()
     while not stop.is_set():

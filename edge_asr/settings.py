@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from edge_asr.errors import ConfigError
-from edge_asr.records import Request, Task
+from edge_asr.records import Drafting, Drafts, Request, Task
 
 _SOURCE_NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
 _DEVICE = r"^(default|(card|port|name):.+|usb:[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}(:.+)?)$"
@@ -59,9 +59,9 @@ class VadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Probability below which a pause begins; null: ``threshold`` - 0.15."""
     min_speech_duration_ms: Milliseconds = 250
     """Shorter bursts of speech are dropped."""
-    max_speech_duration_s: Annotated[float, msgspec.Meta(ge=2.0, le=29.0)] = 15.0
+    max_speech_duration_s: Annotated[float, msgspec.Meta(ge=2.0, le=240.0)] = 15.0
     """The longest utterance; it is cut at its best pause. In longer windows Whisper skips
-    sentences."""
+    sentences; what a bundle cannot hear at once (Whisper 30 s) is heard in pieces."""
     min_silence_duration_ms: Milliseconds = 700
     """The pause that ends an utterance."""
     speech_pad_ms: Milliseconds = 300
@@ -100,6 +100,18 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """For the task translate; null: English."""
     keywords: list[str] = []
     """Names and terms to listen for, where the bundle can."""
+    punctuated: bool = False
+    """Ask for punctuation and capital letters, of a bundle that writes them only on request."""
+    drafts: Drafts = Drafts.EXACT
+    """Of a bundle that makes a draft first (Granite): ``exact`` saves time and leaves the text as
+    it is, ``fast`` takes the draft for the text where the model is sure enough of it, ``off`` makes
+    no use of it."""
+    ctc_entropy_threshold: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.7
+    """For fast drafts: one that is nowhere less certain, in nats, is the text. 3.0 is faster and
+    less accurate."""
+    draft_probability_threshold: Probability = 0.2
+    """For fast drafts: one whose tokens the language model all finds so likely is the text. 0.1 is
+    faster and less accurate."""
     threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """Processor cores to recognize with. 0: all but one, or both of two."""
 
@@ -112,6 +124,10 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             allowed_languages=() if self.language else self.languages,
             target_language=self.target_language,
             keywords=tuple(self.keywords),
+            punctuated=self.punctuated,
+            drafting=Drafting(
+                self.drafts, self.ctc_entropy_threshold, self.draft_probability_threshold
+            ),
         )
 
 

@@ -100,6 +100,7 @@ def granite_capabilities(recipe: Recipe) -> Capabilities:
         translation_targets=prompt.translation_targets if translates else [],
         detects_language=True,
         keywords=prompt.instructions.transcribe_keywords is not None,
+        punctuation=prompt.instructions.punctuated is not None,
         timestamps=True,  # of words, by aligning the text with the CTC head's labels
         confidence=True,
     )

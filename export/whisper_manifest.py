@@ -54,12 +54,15 @@ def whisper_model(checkpoint: Path) -> dict[str, Any]:
 def whisper_capabilities(model: dict[str, Any]) -> Capabilities:
     """Return what a Whisper with this ``model`` section can do."""
     if not model["multilingual"]:
-        return Capabilities(tasks=[Task.TRANSCRIBE], languages=["en"], confidence=True)
+        return Capabilities(
+            tasks=[Task.TRANSCRIBE], languages=["en"], punctuation=True, confidence=True
+        )
     return Capabilities(
         tasks=[Task.TRANSCRIBE, Task.TRANSLATE],
         languages=list(model["languages"]),
         translation_targets=["en"],
         detects_language=True,
+        punctuation=True,
         confidence=True,
     )
 

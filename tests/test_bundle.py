@@ -270,6 +270,7 @@ def test_what_a_bundle_can_do_is_granted(bundle):
         ),
         (Request(target_language="en"), "a target language goes with the task translate"),
         (Request(keywords=("Kanban",)), "bundle tiny cannot use keywords"),
+        (Request(punctuated=True), "bundle tiny cannot be asked for punctuation"),
     ],
 )
 def test_what_a_bundle_cannot_do_is_an_error_that_says_what_it_can(bundle, request_, message):

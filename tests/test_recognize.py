@@ -19,9 +19,6 @@ class TinyBundle:
     name: str = "tiny"
     sha256: str = "0" * 64
 
-    def check(self, request):
-        pass
-
 
 class Recognizer:
     """Answers with how loud the sound is; refuses what it was told to refuse."""
@@ -30,6 +27,9 @@ class Recognizer:
         self.bundle = TinyBundle()
         self.refuse = refuse
         self.heard = []
+
+    def check(self, request):
+        pass
 
     def transcribe(self, waveform, request):
         loudness = round(float(waveform.max()), 1)

@@ -82,7 +82,13 @@ def _table(path: str, definition: dict[str, Any]) -> str:
     )
 
 
-_TYPES = {"string": "text", "integer": "whole number", "number": "number", "null": "null"}
+_TYPES = {
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "whole number",
+    "number": "number",
+    "null": "null",
+}
 
 
 def _type(field: dict[str, Any]) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_asr.capture.vad import open_vad
+from edge_asr.cli.asked import request_from, request_options
 from edge_asr.errors import AudioFileError, EdgeAsrError
 from edge_asr.formats import FORMATS, FileTranscript
-from edge_asr.records import Request, Task
 from edge_asr.transcribe import FileTranscriber
 
 if TYPE_CHECKING:
@@ -26,17 +26,8 @@ if TYPE_CHECKING:
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
 )
-@click.option("--language", metavar="CODE", help="Spoken language (en, de, ...); else detected.")
-@click.option(
-    "--languages",
-    metavar="CODES",
-    help="Languages that detection may answer, with commas: en,de,fr.",
-)
-@click.option(
-    "--task", type=click.Choice([task.value for task in Task]), help="Default: transcribe."
-)
-@click.option("--target-language", metavar="CODE", help="For the task translate; else English.")
-@click.option("--keywords", metavar="WORDS", help='Words to expect: "Kanban, Siemens S7".')
+@request_options
+@click.option("--bundle", metavar="NAME|DIR", help="Speech model to use; as before the command.")
 @click.option(
     "--format",
     "output",
@@ -54,14 +45,12 @@ if TYPE_CHECKING:
 @click.pass_obj
 def transcribe(
     context: Context,
+    /,
     files: tuple[Path, ...],
-    language: str | None,
-    languages: str | None,
-    task: str | None,
-    target_language: str | None,
-    keywords: str | None,
+    bundle: str | None,
     output: str,
     output_dir: Path | None,
+    **asked: Any,  # noqa: ANN401 (the options of request_options)
 ) -> None:
     r"""Print the text of sound files: WAV, FLAC, Ogg, MP3, and what else libsndfile reads.
 
@@ -73,18 +62,13 @@ def transcribe(
       edge-asr transcribe call.wav
       edge-asr transcribe --language de --format srt film.flac > film.srt
       edge-asr transcribe --task translate *.wav --format jsonl
+      edge-asr transcribe --punctuated --bundle granite-speech-4.1-2b call.wav
     """
-    request = _request(
-        context.config.recognition.request,
-        language=language,
-        languages=_listed(languages),
-        task=task,
-        target_language=target_language,
-        keywords=_listed(keywords),
-    )
+    context.bundle_name = bundle or context.bundle_name
+    request = request_from(context.config.recognition.request, **asked)
     vad_bundle = context.open_vad_bundle()
     recognizer = context.open_recognizer()
-    recognizer.bundle.check(request)
+    recognizer.check(request)
     transcriber = FileTranscriber(open_vad(vad_bundle), context.config.vad, recognizer)
     show = _Shown(output, output_dir, n_files=len(files))
     n_failed = 0
@@ -100,33 +84,6 @@ def transcribe(
     show.finish()
     if n_failed:
         raise EdgeAsrError(f"{n_failed} of {len(files)} files could not be transcribed")
-
-
-def _request(
-    configured: Request,
-    *,
-    language: str | None,
-    languages: tuple[str, ...],
-    task: str | None,
-    target_language: str | None,
-    keywords: tuple[str, ...],
-) -> Request:
-    """Return what is asked: what was given, else what is configured."""
-    if language and languages:
-        raise click.UsageError("give either --language or --languages")
-    if not (language or languages):
-        language, languages = configured.language, configured.allowed_languages
-    return Request(
-        task=Task(task) if task else configured.task,
-        language=language,
-        allowed_languages=languages,
-        target_language=target_language or configured.target_language,
-        keywords=keywords or configured.keywords,
-    )
-
-
-def _listed(words: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (words or "").split(",") if word.strip())
 
 
 class _Shown:

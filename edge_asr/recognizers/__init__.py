@@ -21,12 +21,19 @@ class Recognizer(Protocol):
     def bundle(self) -> Bundle:
         """The bundle it runs."""
 
+    def check(self, request: Request) -> None:
+        """Check that the bundle can do what is asked.
+
+        Raises:
+            RequestError: it cannot; the message says what it can.
+        """
+
     def transcribe(self, waveform: Waveform, request: Request) -> Recognition:
         """Recognize one utterance.
 
         Args:
             waveform: float32, shape ``(n_samples,)``, 16 kHz mono; what is longer than the
-                family hears at once is cut off.
+                family hears at once is cut at pauses, recognized in pieces, and joined.
             request: what to do with it.
 
         Raises:

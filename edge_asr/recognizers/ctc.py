@@ -58,6 +58,11 @@ class CtcReading:
     """Share of frames whose best label is the blank; 1 for a clip without frames."""
 
     @property
+    def has_katakana(self) -> bool:
+        """Whether it is Japanese, which is written here as it sounds."""
+        return any("\u30a0" <= each <= "\u30ff" for each in self.text)
+
+    @property
     def max_entropy(self) -> float | None:
         """The entropy of the frame where the head was least certain; None without frames."""
         return float(self.entropies.max()) if len(self.entropies) else None

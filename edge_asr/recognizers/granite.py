@@ -22,9 +22,12 @@ from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_rat
 from edge_asr.recognizers.granite_decoder import EmbeddingTable, GraniteDecoder
 from edge_asr.recognizers.granite_features import FRAME_S, granite_features
 from edge_asr.recognizers.granite_prompts import Instructions, Prompts, Template
+from edge_asr.recognizers.likeness import is_unlike
+from edge_asr.recognizers.pieces import in_pieces
+from edge_asr.recognizers.relaxed import relaxed
 from edge_asr.recognizers.speculative import Draft, speculative
 from edge_asr.recognizers.tokenizer import Tokenizer
-from edge_asr.records import SAMPLE_RATE, Recognition, Task
+from edge_asr.records import SAMPLE_RATE, Drafts, Recognition, Task
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:
@@ -75,13 +78,12 @@ class GraniteModel(msgspec.Struct, frozen=True):
 class GraniteRecognizer:
     """Runs a bundle of the family ``granite``."""
 
-    def __init__(self, bundle: Bundle, *, n_threads: int, draft: bool = True) -> None:
+    def __init__(self, bundle: Bundle, *, n_threads: int) -> None:
         """Open the bundle.
 
         Args:
             bundle: a verified one.
             n_threads: of each graph.
-            draft: speed transcription up with the CTC head's text. The text stays the same.
 
         Raises:
             BundleError: the bundle is incomplete, or its graphs cannot be loaded.
@@ -93,7 +95,6 @@ class GraniteRecognizer:
             raise BundleError(
                 f"bundle {bundle.name}: its manifest is incomplete ({error})"
             ) from error
-        self._draft = draft
         self._tokenizer = Tokenizer(bundle.path(TOKENIZER))
         self._prompts = Prompts(
             self._tokenizer,
@@ -114,28 +115,41 @@ class GraniteRecognizer:
         )
 
     def transcribe(self, waveform: Waveform, request: Request) -> Recognition:
-        """Recognize one utterance; see :class:`edge_asr.recognizers.Recognizer`.
-
-        What lies beyond ``max_audio_s`` is not heard, and the recognition is flagged ``truncated``.
-        """
-        self.bundle.check(request)
+        """Recognize one utterance; see :class:`edge_asr.recognizers.Recognizer`."""
+        self.check(request)
         prompt = self._prompts.prompt(request)
+        return in_pieces(
+            waveform, self.model.max_audio_s, lambda sound: self._transcribe(sound, prompt, request)
+        )
+
+    def check(self, request: Request) -> None:
+        """Check a request; see :class:`edge_asr.recognizers.Recognizer`."""
+        self.bundle.check(request)
+        self._prompts.prompt(request)
+
+    def _transcribe(self, sound: Waveform, prompt: Prompt, request: Request) -> Recognition:
+        """Recognize what can be heard at once."""
         started = time.perf_counter()
-        sound = waveform[: int(self.model.max_audio_s * SAMPLE_RATE)]
-        flags = ["truncated"] if len(sound) < len(waveform) else []
-        if prompt.n_keywords_left_out:
-            flags.append("keywords_left_out")
+        flags = ["keywords_left_out"] if prompt.n_keywords_left_out else []
         heard = self._hear(sound)
         if heard is None or not heard.ctc.text:
             return _recognition(request, started, flags=[*flags, "no_speech"], heard=heard)
-        decoded = self._decode(prompt, heard, request.task, len(sound) / SAMPLE_RATE)
-        text = self._tokenizer.decode(decoded.token_ids)
+        if _is_certain(heard.ctc, request):
+            text, avg_logprob = heard.ctc.text, None
+            flags.append("ctc_text")
+        else:
+            decoded, is_draft = self._decode(prompt, heard, request, len(sound) / SAMPLE_RATE)
+            text, avg_logprob = self._tokenizer.decode(decoded.token_ids), decoded.avg_logprob
+            flags += [
+                *_doubts(decoded, text, heard.ctc, request.task),
+                *(["draft_accepted"] if is_draft else []),
+            ]
         return _recognition(
             request,
             started,
             text=text,
-            avg_logprob=decoded.avg_logprob,
-            flags=[*flags, *_doubts(decoded, text)],
+            avg_logprob=avg_logprob,
+            flags=flags,
             words=self._words(heard, request.task, text),
             heard=heard,
         )
@@ -169,21 +183,33 @@ class GraniteRecognizer:
         ctc_logits: CtcLogits = outputs["ctc_logits"].numpy()[0, :n_frames]
         return audio_features, ctc_logits
 
-    def _decode(self, prompt: Prompt, heard: _Heard, task: Task, duration_s: float) -> Decoded:
+    def _decode(
+        self, prompt: Prompt, heard: _Heard, request: Request, duration_s: float
+    ) -> tuple[Decoded, bool]:
+        """Return what the language model says, and whether that is the draft, taken as it is."""
         before, after = self._table.embed(prompt.before), self._table.embed(prompt.after)
         embeddings = np.concatenate([before, heard.audio_features, after], axis=1)
         budget = max(MIN_TOKENS, round(TOKENS_PER_S * duration_s))
         max_tokens = min(budget, self.model.max_positions - embeddings.shape[1])
-        first = self._decoder.prefill(embeddings, max_tokens=max_tokens)
         # A translation says it in other words.
-        is_draft = self._draft and task is not Task.TRANSLATE
-        return speculative(
-            self._decoder,
-            first,
-            Draft(self._tokenizer.encode(heard.ctc.text) if is_draft else []),
-            end_token=self.model.end_of_text_id,
-            max_tokens=max_tokens,
+        is_draft = request.drafting.mode is not Drafts.OFF and request.task is not Task.TRANSLATE
+        draft = self._tokenizer.encode(heard.ctc.text) if is_draft else []
+        end_token = self.model.end_of_text_id
+        if _may_be_text(heard.ctc, request) and len(draft) < max_tokens:
+            self._decoder.prefill(embeddings[:, :-1], max_tokens=max_tokens + 1)
+            return relaxed(
+                self._decoder,
+                prompt.after[-1],
+                draft,
+                end_token=end_token,
+                max_tokens=max_tokens,
+                threshold=request.drafting.draft_probability_threshold,
+            )
+        first = self._decoder.prefill(embeddings, max_tokens=max_tokens)
+        decoded = speculative(
+            self._decoder, first, Draft(draft), end_token=end_token, max_tokens=max_tokens
         )
+        return decoded, False
 
     def _words(self, heard: _Heard, task: Task, text: str) -> tuple[Word, ...]:
         """Return when each word was said, where the text is what was said."""
@@ -232,8 +258,28 @@ def _language(request: Request) -> str:
     return allowed[0] if len(allowed) == 1 else UNDETERMINED
 
 
-def _doubts(decoded: Decoded, text: str) -> list[str]:
-    """Return the reasons to doubt a text."""
-    if not decoded.flags and compression_ratio(text) > MAX_COMPRESSION_RATIO:
-        return ["repetition"]
-    return list(decoded.flags)
+def _may_be_text(ctc: CtcReading, request: Request) -> bool:
+    """Return whether a draft may be taken for the text.
+
+    The head writes lower case without punctuation, and Japanese as it sounds: where something else
+    is asked for, its text is a draft and no more.
+    """
+    asks_more = request.punctuated or request.keywords or request.task is Task.TRANSLATE
+    return request.drafting.mode is Drafts.FAST and not asks_more and not ctc.has_katakana
+
+
+def _is_certain(ctc: CtcReading, request: Request) -> bool:
+    """Return whether the draft is the text, and the language model need not be asked."""
+    if ctc.max_entropy is None or not _may_be_text(ctc, request):
+        return False
+    return ctc.max_entropy <= request.drafting.ctc_entropy_threshold
+
+
+def _doubts(decoded: Decoded, text: str, ctc: CtcReading, task: Task) -> list[str]:
+    """Return the reasons to doubt a text. A translation and kanji cannot be held against CTC's."""
+    doubts = list(decoded.flags)
+    if not doubts and compression_ratio(text) > MAX_COMPRESSION_RATIO:
+        doubts.append("repetition")
+    if task is Task.TRANSCRIBE and not ctc.has_katakana and is_unlike(text, ctc.text):
+        doubts.append("unlike_ctc")
+    return doubts

@@ -115,6 +115,7 @@ def speculative(
     *,
     end_token: int,
     max_tokens: int,
+    given: Sequence[Choice] = (),
 ) -> Decoded:
     """Decode greedily until the end token, with the help of a draft.
 
@@ -125,9 +126,15 @@ def speculative(
             one gives it sooner.
         end_token: ends the text.
         max_tokens: give up after so many.
+        given: tokens that the decoder was fed after the prompt, and that begin the text whether it
+            would have chosen them or not.
     """
     search = GreedySearch(end_token=end_token, max_tokens=max_tokens)
-    token = search.take(first)
+    token: int | None = None
+    for choice in (*given, first):
+        token = search.take(choice)
+        if token is None:
+            break
     n_guessed = n_right = 0
     while token is not None:
         draft.follow(search.token_ids, n_guessed, n_right)

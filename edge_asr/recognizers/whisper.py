@@ -16,8 +16,9 @@ import numpy as np
 from edge_asr.errors import BundleError
 from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio, greedy
 from edge_asr.recognizers.features import log_mel_spectrogram
+from edge_asr.recognizers.pieces import in_pieces
 from edge_asr.recognizers.tokenizer import Tokenizer
-from edge_asr.records import SAMPLE_RATE, Recognition, Task
+from edge_asr.records import Recognition, Task
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:
@@ -87,8 +88,16 @@ class WhisperRecognizer:
         self._never_first = np.asarray(self.model.begin_suppress_tokens, dtype=np.intp)
 
     def transcribe(self, waveform: Waveform, request: Request) -> Recognition:
-        """Recognize one utterance of at most 30 s; see :class:`edge_asr.recognizers.Recognizer`."""
+        """Recognize one utterance; see :class:`edge_asr.recognizers.Recognizer`."""
+        self.check(request)
+        return in_pieces(waveform, MAX_DURATION_S, lambda sound: self._transcribe(sound, request))
+
+    def check(self, request: Request) -> None:
+        """Check a request; see :class:`edge_asr.recognizers.Recognizer`."""
         self.bundle.check(request)
+
+    def _transcribe(self, waveform: Waveform, request: Request) -> Recognition:
+        """Recognize at most 30 s."""
         started = time.perf_counter()
         decoder = _WhisperDecoder(self._decoder, self.model, self._encode(waveform))
         logits = decoder.feed([self.model.tokens.start_of_transcript])
@@ -115,7 +124,7 @@ class WhisperRecognizer:
     def _encode(self, waveform: Waveform) -> dict[str, Tensor]:
         """Return the cross-attention keys and values, named as the decoder takes them."""
         features = log_mel_spectrogram(
-            waveform[: int(MAX_DURATION_S * SAMPLE_RATE)],
+            waveform,
             n_mels=self.model.n_mels,
             n_frames=WINDOW_FRAMES,
         )

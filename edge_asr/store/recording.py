@@ -31,7 +31,7 @@ SYNC_INTERVAL_S = 0.8
 BYTES_PER_SAMPLE = 2
 MAX_HEADER_BYTES = 16 << 10
 MAX_PCM_BYTES = 64 << 20
-"""Half an hour. The longest utterance is below 30 s: a larger file is none of ours."""
+"""Half an hour. The longest utterance is of 4 minutes: a larger file is none of ours."""
 UID = re.compile(r"\d{8}T\d{9}-[0-9a-f]{6}", re.ASCII)
 _RELEASED = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -49,7 +49,9 @@ def test_the_schema_is_json(program):
 
 def test_the_page_about_configuration_has_the_tables_that_the_program_prints(program):
     """If it fails: put there what ``edge-asr config schema --format markdown`` prints."""
-    tables = program.run("config", "schema", "--format", "markdown").stdout.strip()
+    result = program.run("config", "schema", "--format", "markdown")
+    assert result.returncode == 0, result.stderr
+    tables = result.stdout.strip()
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     between = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", page, re.DOTALL)[1]
     assert between.strip() == tables

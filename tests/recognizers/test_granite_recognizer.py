@@ -13,7 +13,8 @@ from edge_asr.manifest import seal_line, sha256_of
 from edge_asr.recognizers import decoding, granite, open_recognizer
 from edge_asr.recognizers.granite import GraniteRecognizer
 from edge_asr.recognizers.granite_decoder import GraniteDecoder
-from edge_asr.records import Request, Task
+from edge_asr.recognizers.pieces import cuts
+from edge_asr.records import Drafting, Drafts, Request, Task
 
 pytestmark = pytest.mark.export
 
@@ -95,15 +96,15 @@ def prompt_ids(recognizer, request):
 
 
 @pytest.mark.usefixtures("unguarded")
-@pytest.mark.parametrize("draft", [True, False], ids=["with drafts", "without"])
+@pytest.mark.parametrize("drafts", [Drafts.EXACT, Drafts.OFF])
 @pytest.mark.parametrize("duration_s", LENGTHS_S)
-def test_the_tokens_are_those_of_transformers(bundle, original, decoded, duration_s, draft):
-    recognizer = GraniteRecognizer(bundle, n_threads=1, draft=draft)
+def test_the_tokens_are_those_of_transformers(bundle, original, decoded, duration_s, drafts):
+    recognizer = GraniteRecognizer(bundle, n_threads=1)
     waveform = sound_of(duration_s)
     budget = max(64, round(8 * duration_s))
     expected = original.token_ids(padded(waveform), prompt_ids(recognizer, Request()), budget)
 
-    recognizer.transcribe(waveform, Request())
+    recognizer.transcribe(waveform, Request(drafting=Drafting(drafts)))
 
     assert list(decoded[0].token_ids) == expected
     assert len(expected) > 3
@@ -214,14 +215,103 @@ def changed(bundle, folder, change):
     return open_bundle(folder)
 
 
-def test_what_lies_beyond_the_longest_sound_is_cut_off_and_flagged(bundle, tmp_path):
-    short = changed(bundle, tmp_path / "short", lambda model: model.update(max_audio_s=1))
+def test_sound_longer_than_the_context_is_heard_in_pieces(bundle, tmp_path):
+    short = changed(bundle, tmp_path / "short", lambda model: model.update(max_audio_s=2))
     recognizer = GraniteRecognizer(short, n_threads=1)
-    long = recognizer.transcribe(sound_of(2.0), Request())
-    cut = recognizer.transcribe(sound_of(2.0)[:16_000], Request())
-    assert long.text == cut.text
-    assert "truncated" in long.flags
-    assert "truncated" not in cut.flags
+    sound = sound_of(4.0).copy()
+    sound[25_000:31_000] = 0.0
+    long = recognizer.transcribe(sound, Request())
+    start = cuts(sound, 32_000)[1]
+    first = recognizer.transcribe(sound[:start], Request())
+    assert 25_000 < start < 31_000
+    assert long.text.startswith(first.text)
+    assert len(long.text) > len(first.text)
+    assert "truncated" not in long.flags
+    assert long.avg_logprob < 0
+
+
+FAST = Drafting(Drafts.FAST, ctc_entropy_threshold=0.0, draft_probability_threshold=1.0)
+
+
+def hearing(monkeypatch, text, *, sure):
+    """Let the CTC head read this text."""
+    encode = GraniteRecognizer._encode
+
+    def encoded(self, sound):
+        audio_features, ctc_logits = encode(self, sound)
+        ctc_logits = np.zeros_like(ctc_logits)
+        frames = [part for each in text for part in (self.model.ctc.label(each, 348), 0)]
+        frames += [0] * (len(ctc_logits) - len(frames))
+        ctc_logits[np.arange(len(frames)), frames] = 60.0 if sure else 6.0
+        return audio_features, ctc_logits
+
+    monkeypatch.setattr(GraniteRecognizer, "_encode", encoded)
+
+
+def test_a_draft_that_is_certain_is_the_text_and_the_language_model_is_not_asked(
+    recognizer, monkeypatch
+):
+    hearing(monkeypatch, "so it is", sure=True)
+    monkeypatch.setattr(recognizer._decoder, "prefill", None)
+    found = recognizer.transcribe(sound_of(2.0), Request(drafting=Drafting(Drafts.FAST)))
+    assert (found.text, found.flags, found.avg_logprob) == ("so it is", ("ctc_text",), None)
+    assert found.ctc_max_entropy < 0.01
+    assert [word.text for word in found.words] == ["so", "it", "is"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(),
+        Request(drafting=Drafting(Drafts.OFF)),
+        Request(keywords=("S7",), drafting=Drafting(Drafts.FAST)),
+        Request(Task.TRANSLATE, target_language="de", drafting=Drafting(Drafts.FAST)),
+    ],
+    ids=["exact", "off", "keywords", "translation"],
+)
+def test_otherwise_the_language_model_has_the_last_word(recognizer, monkeypatch, request_):
+    hearing(monkeypatch, "so it is", sure=True)
+    found = recognizer.transcribe(sound_of(2.0), request_)
+    assert {"ctc_text", "draft_accepted"}.isdisjoint(found.flags)
+    assert found.text != "so it is"
+
+
+def test_katakana_is_never_taken_for_the_text(recognizer, monkeypatch):
+    hearing(monkeypatch, "カナ", sure=True)
+    trusting = Drafting(Drafts.FAST, 10.0, 0.0)
+    found = recognizer.transcribe(sound_of(2.0), Request(drafting=trusting))
+    assert found.text != "カナ"
+    assert {"ctc_text", "draft_accepted", "unlike_ctc"}.isdisjoint(found.flags)
+
+
+def test_a_draft_that_is_likely_enough_is_the_text_after_one_look(recognizer, monkeypatch):
+    hearing(monkeypatch, "so it is", sure=False)
+    calls = []
+    run = GraniteDecoder._run
+    monkeypatch.setattr(GraniteDecoder, "_run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    trusting = Drafting(Drafts.FAST, 0.0, 0.0)
+    found = recognizer.transcribe(sound_of(2.0), Request(drafting=trusting))
+    assert (found.text, found.flags) == ("so it is", ("draft_accepted",))
+    assert found.avg_logprob < 0
+    assert len(calls) == 2  # the prompt, and the draft
+
+
+@pytest.mark.usefixtures("unguarded")
+def test_a_draft_that_is_not_is_left_and_the_rest_decoded_exactly(recognizer, monkeypatch):
+    hearing(monkeypatch, "so it is", sure=False)
+    exact = recognizer.transcribe(sound_of(2.0), Request())
+    found = recognizer.transcribe(sound_of(2.0), Request(drafting=FAST))
+    assert found.text == exact.text
+    assert found.avg_logprob == pytest.approx(exact.avg_logprob, abs=1e-4)
+    assert "draft_accepted" not in found.flags
+
+
+def test_text_that_the_ctc_head_does_not_hear_is_flagged_and_kept(recognizer, monkeypatch):
+    hearing(monkeypatch, "so it is", sure=True)
+    monkeypatch.setattr(recognizer._tokenizer, "decode", lambda _ids: "thank you for watching")
+    found = recognizer.transcribe(sound_of(2.0), Request())
+    assert found.text == "thank you for watching"
+    assert "unlike_ctc" in found.flags
 
 
 def test_the_context_is_never_exceeded(bundle, tmp_path, decoded, unguarded):  # noqa: ARG001

@@ -1,0 +1,92 @@
+"""Sound longer than a model hears at once: cut at pauses, recognized in pieces, joined."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_asr.records import SAMPLE_RATE, Recognition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_asr.records import Waveform
+
+PAUSE_S = 0.3
+"""The quietest stretch of this length is where the sound is cut, in its middle."""
+SEARCHED_SHARE = 0.25
+"""Of the longest piece: its last quarter is where a pause is looked for."""
+
+
+def in_pieces(
+    waveform: Waveform, max_s: float, recognize: Callable[[Waveform], Recognition]
+) -> Recognition:
+    """Recognize sound of any length with what hears at most ``max_s`` seconds at once."""
+    starts = cuts(waveform, int(max_s * SAMPLE_RATE))
+    sounds = np.split(waveform, starts[1:])
+    if len(sounds) == 1:
+        return recognize(waveform)
+    return joined([recognize(sound) for sound in sounds], starts)
+
+
+def cuts(waveform: Waveform, max_samples: int) -> list[int]:
+    """Return where each piece begins: the quietest moment before the last becomes too long."""
+    starts = [0]
+    while len(waveform) - starts[-1] > max_samples:
+        end = starts[-1] + max_samples
+        searched = waveform[end - max(1, int(SEARCHED_SHARE * max_samples)) : end]
+        starts.append(end - len(searched) + _quietest(searched))
+    return starts
+
+
+def _quietest(waveform: Waveform) -> int:
+    """Return the middle of the quietest stretch, the last one of several."""
+    width = min(len(waveform), int(PAUSE_S * SAMPLE_RATE))
+    energy = np.cumsum(np.insert(np.square(waveform, dtype=np.float64), 0, 0.0))
+    within = energy[width:] - energy[:-width]
+    return len(within) - 1 - int(within[::-1].argmin()) + max(1, width // 2)
+
+
+def joined(pieces: Sequence[Recognition], starts: Sequence[int]) -> Recognition:
+    """Return one recognition of pieces that begin at these samples.
+
+    The mean log-probability is that of the pieces, weighted by the length of their texts; the
+    entropy is the highest; the language is that of most of the text, as sure as where it was least.
+    """
+    n_letters: Counter[str] = Counter()
+    for piece in pieces:
+        n_letters[piece.language] += len(piece.text)
+    language = n_letters.most_common(1)[0][0]
+    probabilities = [
+        piece.language_probability
+        for piece in pieces
+        if piece.language == language and piece.language_probability is not None
+    ]
+    sure = [
+        (piece.avg_logprob, len(piece.text)) for piece in pieces if piece.avg_logprob is not None
+    ]
+    entropies = [piece.ctc_max_entropy for piece in pieces if piece.ctc_max_entropy is not None]
+    spoken = [piece for piece in pieces if piece.text]
+    flags = dict.fromkeys(flag for piece in spoken or pieces for flag in piece.flags)
+    return Recognition(
+        text=" ".join(piece.text for piece in spoken),
+        language=language,
+        language_probability=min(probabilities, default=None),
+        task=pieces[0].task,
+        decode_s=sum(piece.decode_s for piece in pieces),
+        avg_logprob=_mean(sure),
+        flags=tuple(flags),
+        words=tuple(
+            word.shifted(start / SAMPLE_RATE)
+            for piece, start in zip(pieces, starts, strict=True)
+            for word in piece.words
+        ),
+        ctc_max_entropy=max(entropies, default=None),
+    )
+
+
+def _mean(weighted: Sequence[tuple[float, int]]) -> float | None:
+    total = sum(max(1, weight) for _, weight in weighted)
+    return sum(value * max(1, weight) for value, weight in weighted) / total if weighted else None
