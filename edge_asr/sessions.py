@@ -8,12 +8,14 @@ of threads is always stated.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import onnxruntime
 
 from edge_asr.errors import BundleError, EdgeAsrError
+from edge_asr.prepared import DATA_SUFFIX, prepared_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,30 +61,38 @@ def tensor(array: np.ndarray[Any, Any]) -> Tensor:
 class Session:
     """One graph of a bundle, ready to run."""
 
-    def __init__(self, path: Path, *, n_threads: int) -> None:
-        check_version()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = n_threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3  # errors; warnings are about graph fusions
-        # Workers may spin within a call, where work follows at once, but never between calls.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path),
-                sess_options=options,
-                providers=["CPUExecutionProvider"],
-            )
-        except Exception as error:  # onnxruntime raises its own and RuntimeError alike
-            raise BundleError(f"{path}: onnxruntime cannot load it ({error})") from error
+    def __init__(self, path: Path, *, n_threads: int, prepared: bool = False) -> None:
+        """Load a graph.
+
+        Args:
+            path: of the graph.
+            n_threads: that compute it.
+            prepared: it was written by :func:`write_prepared` on this machine, and is run as it is.
+
+        Raises:
+            BundleError: the runtime refuses it.
+        """
+        options = _options(n_threads)
+        if prepared:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._session = _load(path, options)
         self.input_names = [node.name for node in self._session.get_inputs()]
         self.output_names = [node.name for node in self._session.get_outputs()]
 
-    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
-        """Run the graph and return the named outputs. Tensors go in and out without a copy."""
-        values = self._session.run_with_ort_values(list(outputs), dict(inputs))
+    def run(
+        self, inputs: Mapping[str, Tensor], outputs: Sequence[str], *, give_back: bool = False
+    ) -> dict[str, Tensor]:
+        """Run the graph and return the named outputs. Tensors go in and out without a copy.
+
+        Args:
+            inputs: by name.
+            outputs: names.
+            give_back: let the system have the working memory again; for calls that need far more
+                of it than those that follow.
+        """
+        values = self._session.run_with_ort_values(
+            list(outputs), dict(inputs), _run_options(give_back=give_back)
+        )
         return dict(zip(outputs, values, strict=True))
 
     def bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Binding:
@@ -106,16 +116,23 @@ class Binding:
         self._binding = session.io_binding()
         self._bind(inputs, outputs)
 
-    def run(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+    def run(
+        self,
+        inputs: Mapping[str, Tensor],
+        outputs: Mapping[str, Tensor],
+        *,
+        give_back: bool = False,
+    ) -> None:
         """Run the graph once.
 
         Args:
             inputs: those that are not bound for good.
             outputs: tensors to write to, of the shapes that the graph will give. Outputs that are
                 neither here nor bound for good are not looked at.
+            give_back: see :meth:`Session.run`.
         """
         self._bind(inputs, outputs)
-        self._session.run_with_iobinding(self._binding)
+        self._session.run_with_iobinding(self._binding, _run_options(give_back=give_back))
 
     def _bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
         for name, value in inputs.items():
@@ -125,9 +142,67 @@ class Binding:
 
 
 def open_session(bundle: Bundle, file_name: str, *, n_threads: int) -> Session:
-    """Open one graph of a verified bundle.
+    """Open one graph of a verified bundle: as it was prepared for this machine, or as it is.
 
     Raises:
         BundleError: the bundle has no such graph, or the runtime refuses it.
     """
-    return Session(bundle.path(file_name), n_threads=n_threads)
+    path = bundle.path(file_name)
+    if (prepared := prepared_graph(bundle, file_name)) is not None:
+        with suppress(BundleError):
+            return Session(prepared, n_threads=n_threads, prepared=True)
+    return Session(path, n_threads=n_threads)
+
+
+def write_prepared(source: Path, target: Path, *, n_threads: int) -> None:
+    """Write a graph as the runtime has it after loading: optimized, its weights prepacked.
+
+    Args:
+        source: a graph.
+        target: where the other goes; the weights go to a file beside it.
+        n_threads: to do it with.
+
+    Raises:
+        BundleError: the runtime refuses it.
+    """
+    options = _options(n_threads)
+    options.optimized_model_filepath = str(target)
+    for key, value in {
+        "session.optimized_model_external_initializers_file_name": f"{target.name}{DATA_SUFFIX}",
+        "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
+        "session.save_external_prepacked_constant_initializers": "1",
+    }.items():
+        options.add_session_config_entry(key, value)
+    _load(source, options)
+
+
+def _options(n_threads: int) -> onnxruntime.SessionOptions:
+    check_version()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3  # errors; warnings are about graph fusions
+    # Workers may spin within a call, where work follows at once, but never between calls.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _run_options(*, give_back: bool) -> onnxruntime.RunOptions | None:
+    if not give_back:
+        return None
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(
+            str(path),
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
+        )
+    except Exception as error:  # onnxruntime raises its own and RuntimeError alike
+        raise BundleError(f"{path}: onnxruntime cannot load it ({error})") from error

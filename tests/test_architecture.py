@@ -19,7 +19,7 @@ PACKAGE = ROOT / "edge_asr"
 LAYERS = (
     # An arrow points to a lower layer, never up.
     {"records", "alarms", "errors", "audio", "clock", "systemd", "verify_log"},
-    {"settings", "config", "manifest", "bundle", "sessions", "formats"},
+    {"settings", "config", "manifest", "bundle", "prepared", "preparing", "sessions", "formats"},
     {"capture", "store", "recognizers"},
     {"listen", "alarming", "recognize", "transcribe", "serve"},
     {"cli"},
@@ -31,7 +31,8 @@ DOORS = {
     "apsw": {"store/"},
     "click": {"cli/"},
     "cryptography": {"verify_log.py", "store/signing.py"},
-    "msgspec": {"settings.py", "config.py", "manifest.py", "recognizers/", "cli/"},
+    "msgspec": {"settings.py", "config.py", "manifest.py", "prepared.py", "preparing.py"}
+    | {"recognizers/", "cli/"},
     "numpy": {""},  # sound and tensors are arrays everywhere
     "onnxruntime": {"sessions.py"},
     "pyaudio": {"capture/portaudio_child.py"},

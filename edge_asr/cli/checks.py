@@ -18,6 +18,7 @@ from edge_asr.errors import EdgeAsrError, MicrophoneError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_asr.bundle import Bundle
     from edge_asr.cli.context import Context
 
 MEMORY_BASE_BYTES = 150 << 20
@@ -27,6 +28,8 @@ MEMORY_FACTOR = 2
 DISK_LOW_BYTES = 512 << 20
 DISK_FULL_BYTES = 64 << 20
 """An hour of speech takes about 60 MB."""
+LARGE_BUNDLE_BYTES = 512 << 20
+"""From here on, what the runtime copies of a bundle that is not prepared matters on a board."""
 LONG_BACKLOG_S = 3600.0
 _SYSTEMD_TIMEOUT_S = 10.0
 
@@ -102,6 +105,21 @@ def check_bundles(context: Context) -> Iterator[Finding]:
     speech = context.open_speech_bundle()
     speech.check(context.config.recognition.request)
     yield ok("bundles", f"{speech.name} is whole, and can do what is configured.")
+    yield _preparation(speech)
+
+
+def _preparation(bundle: Bundle) -> Finding:
+    """Say whether a bundle's graphs are prepared; small ones have no need to be."""
+    from edge_asr.prepared import preparation_problem
+
+    found = preparation_problem(bundle.directory, bundle.sha256)
+    if found is None:
+        return ok("prepared", f"{bundle.name} is prepared for this machine.")
+    size = sum(entry.size for entry in bundle.manifest.files.values())
+    if size < LARGE_BUNDLE_BYTES and "damaged" not in found:
+        return ok("prepared", f"{bundle.name} is {found}; it is small enough to do without.")
+    remedy = f"Run: edge-asr bundle prepare {bundle.name}"
+    return warning("prepared", f"{bundle.name} is used as it is: {found}.", remedy)
 
 
 def check_memory(context: Context) -> Iterator[Finding]:

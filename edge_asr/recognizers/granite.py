@@ -177,6 +177,7 @@ class GraniteRecognizer:
                 "frame_lengths": tensor(np.array([n_frames], dtype=np.int64)),
             },
             ["audio_features", "ctc_logits"],
+            give_back=True,
         )
         n_tokens = -(-n_frames // model.projector_window) * model.projector_tokens
         audio_features: Embeddings = outputs["audio_features"].numpy()[:, :n_tokens]

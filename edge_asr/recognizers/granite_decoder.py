@@ -66,7 +66,7 @@ class GraniteDecoder:
         """
         self._n_past = 0
         self._make_room(embeddings.shape[1] + max_tokens)
-        return self._run(embeddings, asked_ids=[0]).choices[0]
+        return self._run(embeddings, asked_ids=[0], give_back=True).choices[0]
 
     def verify(self, token_ids: Sequence[int]) -> Verified:
         """Feed tokens; say what follows each of them."""
@@ -88,7 +88,9 @@ class GraniteDecoder:
         present = {name.replace(_PAST, "present.", 1): value for name, value in past.items()}
         self._binding = self._session.bind(past, present)
 
-    def _run(self, embeddings: Embeddings, *, asked_ids: Sequence[int]) -> Verified:
+    def _run(
+        self, embeddings: Embeddings, *, asked_ids: Sequence[int], give_back: bool = False
+    ) -> Verified:
         """Feed embeddings; say what follows the last of them, as many as are asked for."""
         n_tokens, n_rows = embeddings.shape[1], len(asked_ids)
         positions = np.arange(self._n_past, self._n_past + n_tokens, dtype=np.int64)
@@ -107,6 +109,7 @@ class GraniteDecoder:
                 "best_logprobs": tensor(best_logprobs),
                 "asked_logprobs": tensor(asked_logprobs),
             },
+            give_back=give_back,
         )
         self._n_past += n_tokens
         found = zip(best_ids[0].tolist(), best_logprobs[0].tolist(), strict=True)

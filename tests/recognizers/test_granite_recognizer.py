@@ -10,9 +10,12 @@ import pytest
 from edge_asr.bundle import MANIFEST, SEAL, open_bundle
 from edge_asr.errors import BundleError, RequestError
 from edge_asr.manifest import seal_line, sha256_of
+from edge_asr.prepared import prepared_graph
+from edge_asr.preparing import prepare_bundle
 from edge_asr.recognizers import decoding, granite, open_recognizer
 from edge_asr.recognizers.granite import GraniteRecognizer
 from edge_asr.recognizers.granite_decoder import GraniteDecoder
+from edge_asr.recognizers.granite_pace import Pace, measure_granite
 from edge_asr.recognizers.pieces import cuts
 from edge_asr.records import Drafting, Drafts, Request, Task
 
@@ -348,3 +351,20 @@ def test_an_embedding_table_of_another_size_is_refused(bundle, tmp_path):
 def test_what_the_bundle_cannot_do_is_refused(recognizer, request_):
     with pytest.raises(RequestError, match=r"granite-4\.0-1b-speech"):
         recognizer.transcribe(sound_of(1.0), request_)
+
+
+def test_a_prepared_bundle_says_the_same(bundle, tmp_path, decoded):
+    copy = changed(bundle, tmp_path / "copy", lambda _model: None)
+    GraniteRecognizer(copy, n_threads=1).transcribe(sound_of(2.0), Request())
+    prepare_bundle(copy, n_threads=1, say=lambda _graph: None)
+    GraniteRecognizer(copy, n_threads=1).transcribe(sound_of(2.0), Request())
+    assert prepared_graph(copy, granite.DECODER) is not None
+    assert decoded[0] == decoded[1]
+
+
+def test_the_pace_is_measured_stage_by_stage(bundle):
+    pace = measure_granite(bundle, n_threads=1)
+    assert min(pace.encode_s, pace.prefill_s, pace.step_s, pace.verify_s) > 0
+    slow = Pace(encode_s=2.0, prefill_s=1.0, step_s=0.1, verify_s=0.18)
+    assert slow.rtf == pytest.approx((2 + 1 + 3.5) / 10)
+    assert slow.rtf_with_drafts == pytest.approx((2 + 1 + 0.7) / 10)
