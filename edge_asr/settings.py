@@ -30,6 +30,7 @@ SourceName = Annotated[str, msgspec.Meta(pattern=_SOURCE_NAME)]
 Device = Annotated[str, msgspec.Meta(pattern=_DEVICE)]
 LanguageCode = Annotated[str, msgspec.Meta(pattern=_LANGUAGE_CODE)]
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Seconds = Annotated[float, msgspec.Meta(ge=1.0, le=604_800.0)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=60_000)]
 
 
@@ -131,6 +132,28 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         )
 
 
+class BacklogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out while much waits to be transcribed. Sound is never dropped.
+
+    Each step is taken back when the backlog is half of its threshold.
+    """
+
+    partials_off_s: Seconds = 30.0
+    """Seconds of waiting speech from which the text of unfinished utterances is left out."""
+    second_pass_off_s: Seconds = 120.0
+    """Seconds of waiting speech from which the second pass waits."""
+    fallback_bundle: str | None = None
+    """A smaller bundle for the time of a long backlog; null: there is none. It must be able to do
+    what is configured."""
+    fallback_s: Seconds = 600.0
+    """Seconds of waiting speech from which ``fallback_bundle`` transcribes."""
+    behind_s: Seconds = 900.0
+    """Seconds of waiting speech from which the alarm RECOGNIZER-BEHIND is raised."""
+    stopped_after_s: Seconds = 300.0
+    """Seconds for which utterances wait and nothing is transcribed until the alarm
+    RECOGNIZER-STOPPED."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -144,6 +167,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a microphone is taken for broken."""
     recognition: RecognitionSettings = RecognitionSettings()
     """How speech becomes text."""
+    backlog: BacklogSettings = BacklogSettings()
+    """What is left out while much waits to be transcribed."""
 
     def microphone(self, name: str) -> MicrophoneSettings:
         """Return the settings of the microphone called ``name``.
@@ -164,6 +189,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "vad": VadSettings,
     "liveness": LivenessSettings,
     "recognition": RecognitionSettings,
+    "backlog": BacklogSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""
 

@@ -6,14 +6,14 @@ import os
 import platform
 import shutil
 import subprocess
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_asr import __version__
-from edge_asr.errors import EdgeAsrError, MicrophoneError
+from edge_asr.cli.findings import Finding, ok, problem, warning
+from edge_asr.cli.log_checks import check_alarms, check_backlog, check_clock, check_microphones
+from edge_asr.errors import EdgeAsrError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,44 +30,7 @@ DISK_FULL_BYTES = 64 << 20
 """An hour of speech takes about 60 MB."""
 LARGE_BUNDLE_BYTES = 512 << 20
 """From here on, what the runtime copies of a bundle that is not prepared matters on a board."""
-LONG_BACKLOG_S = 3600.0
 _SYSTEMD_TIMEOUT_S = 10.0
-
-
-class Verdict(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    """It works, but will not for long, or not as well as it could."""
-    PROBLEM = "problem"
-    """Something will not work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found."""
-
-    name: str
-    verdict: Verdict
-    sentence: str
-    remedy: str = ""
-    """What to do next; empty when all is well."""
-
-
-def ok(name: str, sentence: str) -> Finding:
-    """Return a finding that all is well."""
-    return Finding(name, Verdict.OK, sentence)
-
-
-def warning(name: str, sentence: str, remedy: str) -> Finding:
-    """Return a finding that something could be better."""
-    return Finding(name, Verdict.WARNING, sentence, remedy)
-
-
-def problem(name: str, sentence: str, remedy: str) -> Finding:
-    """Return a finding that something does not work."""
-    return Finding(name, Verdict.PROBLEM, sentence, remedy)
 
 
 def examine(context: Context) -> Iterator[Finding]:
@@ -145,26 +108,6 @@ def _memory_available() -> int:
     return 0
 
 
-def check_microphones(context: Context) -> Iterator[Finding]:
-    """Ask whether each configured microphone is there."""
-    from edge_asr.capture.devices import list_microphones, match
-    from edge_asr.store.locks import is_listened_to
-
-    remedy = "Plug it in, or correct the configuration; edge-asr devices prints what is there."
-    present = None
-    for wanted in context.config.microphones:
-        if is_listened_to(context.state_dir, wanted.name):
-            # A microphone in use cannot be opened again, so PortAudio may not list it.
-            yield ok("microphone", f"{wanted.name} is being listened to.")
-            continue
-        try:
-            present = list_microphones() if present is None else present
-            found = match(wanted.device, present)
-            yield ok("microphone", f"{wanted.name} is {found.title} ({found.sample_rate} Hz).")
-        except MicrophoneError as error:
-            yield problem("microphone", f"{wanted.name}: {error}.", remedy)
-
-
 def check_state_directory(context: Context) -> Iterator[Finding]:
     """Ask whether recordings can be written, and for how long."""
     name, directory = "state", context.state_dir
@@ -183,43 +126,6 @@ def check_state_directory(context: Context) -> Iterator[Finding]:
         yield warning("disk", sentence, remedy)
     else:
         yield ok("disk", sentence)
-
-
-def check_backlog(context: Context) -> Iterator[Finding]:
-    """Ask how much waits to be transcribed."""
-    from edge_asr.store import DATABASE, Store
-
-    if not (context.state_dir / DATABASE).exists():
-        yield ok("backlog", "Nothing was recorded yet.")
-        return
-    with Store.open(context.state_dir, readonly=True) as store:
-        backlog = store.transcripts.backlog()
-    sentence = f"{backlog.n} utterances ({backlog.duration_s:.0f} s) wait to be transcribed."
-    if backlog.duration_s > LONG_BACKLOG_S:
-        yield warning("backlog", sentence, "See that edge-asr recognize runs; it catches up.")
-    else:
-        yield ok("backlog", sentence)
-    if backlog.n_quarantined:
-        failed = f"{backlog.n_quarantined} utterances failed too often and are not tried again."
-        yield warning("backlog", failed, "Their sound is kept: look at it with edge-asr log.")
-
-
-def check_clock(_context: Context) -> Iterator[Finding]:
-    """Ask how far the date can be trusted."""
-    from edge_asr.clock import clock_quality
-    from edge_asr.records import ClockQuality
-
-    match clock_quality():
-        case ClockQuality.SYNCHRONISED:
-            yield ok("clock", "The clock is synchronised.")
-        case ClockQuality.RTC:
-            yield ok("clock", "The clock has a battery, but nothing sets it: it drifts by seconds.")
-        case ClockQuality.UNSYNCHRONISED:
-            yield warning(
-                "clock",
-                "Nothing sets the clock: recordings may carry a wrong date.",
-                "Add a battery-backed clock, or a time server; order is kept without one.",
-            )
 
 
 def check_services(_context: Context) -> Iterator[Finding]:
@@ -266,6 +172,7 @@ CHECKS: dict[str, tuple[Callable[[Context], Iterator[Finding]], str]] = {
     "microphone": (check_microphones, "Plug it in; edge-asr devices prints what is there."),
     "state": (check_state_directory, "Name another directory with --state."),
     "backlog": (check_backlog, "Keep a copy of the state directory before you repair it."),
+    "alarms": (check_alarms, "Keep a copy of the state directory before you repair it."),
     "clock": (check_clock, "Set the clock."),
     "services": (check_services, "See systemctl status 'edge-asr*'."),
 }

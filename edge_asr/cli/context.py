@@ -76,13 +76,24 @@ class Context:
         name = self.bundle_name or self.config.recognition.bundle
         return open_bundle(find_bundle(name, self.bundle_dirs))
 
-    def open_recognizer(self) -> Recognizer:
-        """Load the recognizer of the bundle that recognizes."""
+    def open_fallback_bundle(self) -> Bundle:
+        """Verify and return the bundle that recognizes while the backlog is long.
+
+        Raises:
+            BundleError: there is none, or it is damaged.
+        """
+        from edge_asr.bundle import find_bundle, open_bundle
+
+        name = self.config.backlog.fallback_bundle or ""
+        return open_bundle(find_bundle(name, self.bundle_dirs))
+
+    def open_recognizer(self, bundle: Bundle | None = None) -> Recognizer:
+        """Load the recognizer of a bundle: the given one, else the one that recognizes."""
         from edge_asr.recognizers import open_recognizer
         from edge_asr.sessions import default_threads
 
         n_threads = self.config.recognition.threads or default_threads()
-        return open_recognizer(self.open_speech_bundle(), n_threads=n_threads)
+        return open_recognizer(bundle or self.open_speech_bundle(), n_threads=n_threads)
 
     def notifier(self) -> Notifier:
         """Return the way to tell systemd how we are; it does nothing where nobody asked."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_asr.cli.checks import Finding, Verdict, examine
+from edge_asr.cli.checks import examine
+from edge_asr.cli.findings import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

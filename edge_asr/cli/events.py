@@ -20,6 +20,7 @@ from edge_asr.records import Gap, SourceStatus, Utterance
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_asr.backlog import Load
     from edge_asr.listen import ListenEvent
 
 Event = dict[str, Any]
@@ -45,6 +46,18 @@ def printer(output: str, source: str = "") -> Callable[[ListenEvent | Recognized
             click.echo(in_words(fields), err=True)
 
     return show
+
+
+def load_fields(load: Load) -> Event:
+    """Return what waits to be transcribed as JSON fields."""
+    return {
+        "event": "backlog",
+        "source": "",
+        "n": load.n,
+        "backlog_s": round(load.backlog_s, 1),
+        "rtf": None if load.rtf is None else round(load.rtf, 3),
+        "eta_s": None if load.eta_s is None else round(load.eta_s, 1),
+    }
 
 
 def as_fields(event: ListenEvent | Recognized | Failed, source: str) -> Event:

@@ -12,9 +12,14 @@ from edge_asr.errors import EdgeAsrError
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
+    from edge_asr.alarms import AlarmChange
+    from edge_asr.backlog import BacklogWatch, Load
     from edge_asr.capture import Source
     from edge_asr.cli.context import Context
+    from edge_asr.recognizers import Recognizer
+    from edge_asr.store import Store
 
 output_option = click.option(
     "--format",
@@ -56,9 +61,12 @@ def listen(
       edge-asr listen --microphone press-4    another one
       edge-asr listen --wav shift.flac --fast a recording, as if it had been heard
     """
+    from edge_asr.alarming import AlarmBook
+    from edge_asr.backlog import RecognizerWatch
     from edge_asr.capture.liveness import Liveness
     from edge_asr.capture.vad import open_vad
     from edge_asr.cli.events import printer
+    from edge_asr.cli.status import noted
     from edge_asr.listen import Listener
     from edge_asr.store import Store
 
@@ -69,7 +77,7 @@ def listen(
     vad = open_vad(context.open_vad_bundle())
     source = _source(context, microphone, wav, fast=fast, stop=stop)
     with Store.open(context.state_dir) as store, store.listening(source.name):
-        show = printer(output, source.name)
+        show = noted(printer(output, source.name), notifier, source.name)
         repair = store.utterances.recover()
         for utterance in repair.recovered:
             show(utterance)
@@ -84,8 +92,16 @@ def listen(
             liveness=None if fast else Liveness(context.config.liveness),
         )
         notifier.ready(f"listening to {source.name}")
+        watch = RecognizerWatch(
+            store, context.config.backlog.stopped_after_s, AlarmBook(store, "", show)
+        )
+
+        def alive() -> None:
+            notifier.alive()
+            watch.look()
+
         with source:
-            listener.listen(source, alive=notifier.alive)
+            listener.listen(source, alive=alive)
         notifier.stopping()
 
 
@@ -127,21 +143,28 @@ def recognize(
       edge-asr --bundle whisper-base recognize --until-idle
     """
     from edge_asr.cli.events import printer
+    from edge_asr.cli.status import LoadTeller
     from edge_asr.recognize import recognize as run_loop
     from edge_asr.store import Store
 
     notifier = context.notifier()
     stop = stop_event(also_when_stdin_closes=is_child)
+    show = printer(output)
     with Store.open(context.state_dir) as store, store.recognizing():
         notifier.extend_timeout(60.0)
-        recognizer = context.open_recognizer()
+        recognizer, watch = _recognizer(context, store, show, LoadTeller(output, notifier).tell)
         notifier.ready(f"recognizing with {recognizer.bundle.name}")
+
+        def alive() -> None:
+            notifier.alive()
+            watch.look()
+
         n_failed = run_loop(
             store,
             recognizer,
             context.config.recognition.request,
-            observe=printer(output),
-            alive=notifier.alive,
+            observe=show,
+            alive=alive,
             stop=stop,
             until_idle=until_idle,
         )
@@ -150,3 +173,33 @@ def recognize(
         raise EdgeAsrError(
             f"{n_failed} utterances could not be transcribed; see the messages above"
         )
+
+
+def _recognizer(
+    context: Context,
+    store: Store,
+    show: Callable[[AlarmChange], None],
+    tell: Callable[[Load], None],
+) -> tuple[Recognizer, BacklogWatch]:
+    """Return what transcribes, which steps down while much waits, and what watches that."""
+    from edge_asr.alarming import AlarmBook
+    from edge_asr.alarms import AlarmCode
+    from edge_asr.backlog import BacklogPolicy, BacklogWatch
+    from edge_asr.stepping import SteppingRecognizer
+
+    settings = context.config.backlog
+    has_fallback = settings.fallback_bundle is not None
+    steps = [AlarmCode.FALLBACK_BUNDLE] if has_fallback else []
+    policy = BacklogPolicy(settings, AlarmBook(store, "", show), steps)
+    watch = BacklogWatch(store, policy, tell)
+    if not has_fallback:
+        return context.open_recognizer(), watch
+    fallback = context.open_fallback_bundle()
+    fallback.check(context.config.recognition.request)
+    recognizer = SteppingRecognizer(
+        context.open_recognizer,
+        lambda: context.open_recognizer(context.open_fallback_bundle()),
+        lambda: policy.fallback_wanted,
+        lambda complaint: click.echo(f"edge-asr: {complaint}", err=True),
+    )
+    return recognizer, watch

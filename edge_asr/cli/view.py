@@ -34,7 +34,7 @@ class PlainView:
         """Print an event, unless it is a level."""
         if event["event"] == "transcript":
             click.echo(f"{_clock(event['start_utc'])}  {event['source']}  {event['text']}")
-        elif event["event"] != "level":
+        elif event["event"] not in {"level", "backlog"}:
             click.echo(in_words(event), err=True)
 
     def message(self, text: str) -> None:
@@ -50,6 +50,7 @@ class LiveView:
         self._live = Live(console=self._console, refresh_per_second=8, transient=True)
         self._levels: dict[str, Event] = {}
         self._states: dict[str, Event] = {}
+        self._load: Event = {}
         self._waiting: dict[int, float] = {}
         """Seconds of each utterance that is not transcribed yet."""
 
@@ -69,6 +70,8 @@ class LiveView:
                 self._levels[source] = event
             case "status":
                 self._states[source] = event
+            case "backlog":
+                self._load = event
             case "alarm":
                 self._console.print(Text(in_words(event), style="red"))
             case "utterance":
@@ -89,11 +92,10 @@ class LiveView:
         lines = [self._source_line(source) for source in sorted({*self._states, *self._levels})]
         if self._waiting:
             backlog_s = sum(self._waiting.values())
-            lines.append(
-                Text(
-                    f"transcribing: {len(self._waiting)} waiting, {backlog_s:.0f} s", style="cyan"
-                ),
-            )
+            rtf = self._load.get("rtf")
+            eta = f", done in about {backlog_s * rtf:.0f} s" if rtf else ""
+            words = f"transcribing: {len(self._waiting)} waiting, {backlog_s:.0f} s{eta}"
+            lines.append(Text(words, style="cyan"))
         return Group(*lines, Text("Ctrl-C ends", style="dim"))
 
     def _source_line(self, source: str) -> Text:

@@ -28,6 +28,7 @@ from edge_asr.store.integrity import Integrity
 from edge_asr.store.ledger import Ledger
 from edge_asr.store.locks import listener_lock, recognizer_lock
 from edge_asr.store.log import Log
+from edge_asr.store.pace import recent_rtf
 from edge_asr.store.schema import check_version, migrate
 from edge_asr.store.transcripts import Transcripts
 from edge_asr.store.utterances import Utterances
@@ -90,6 +91,10 @@ class Store:
             database.close()
             raise
         return cls(state_dir, database)
+
+    def recent_rtf(self) -> float | None:
+        """Return the real-time factor of the last transcripts; None before there are any."""
+        return recent_rtf(self._database)
 
     @contextmanager
     def listening(self, source: str) -> Iterator[None]:

@@ -26,7 +26,7 @@ def recognizer_lock(state_dir: Path) -> Iterator[None]:
     Raises:
         StoreError: another process is.
     """
-    with _held(state_dir / "locks" / "recognize.lock", f"{state_dir} is already being transcribed"):
+    with _held(_recognizer_path(state_dir), f"{state_dir} is already being transcribed"):
         yield
 
 
@@ -43,13 +43,25 @@ def listener_lock(state_dir: Path, source: str) -> Iterator[None]:
 
 def is_listened_to(state_dir: Path, source: str) -> bool:
     """Say whether a process listens to this source now."""
-    path = _listener_path(state_dir, source)
+    return _is_held(_listener_path(state_dir, source))
+
+
+def is_recognizing(state_dir: Path) -> bool:
+    """Say whether a process transcribes this store now."""
+    return _is_held(_recognizer_path(state_dir))
+
+
+def _is_held(path: Path) -> bool:
     with file_errors(path):
         descriptor = lock_file(path, create=False)
         if descriptor is None:
             return path.exists()
     os.close(descriptor)
     return False
+
+
+def _recognizer_path(state_dir: Path) -> Path:
+    return state_dir / "locks" / "recognize.lock"
 
 
 def _listener_path(state_dir: Path, source: str) -> Path:

@@ -40,6 +40,7 @@ def test_the_schema_is_json(program):
     result = program.run("config", "schema")
     assert result.returncode == 0
     assert set(json.loads(result.stdout)["$defs"]["Config"]["properties"]) == {
+        "backlog",
         "liveness",
         "microphones",
         "recognition",

@@ -8,9 +8,13 @@ import sys
 
 import pytest
 
-from edge_asr.cli.checks import Verdict, services_from
+from edge_asr import clock
+from edge_asr.alarms import AlarmCode
+from edge_asr.cli.checks import services_from
+from edge_asr.cli.findings import Verdict
 from edge_asr.store import Store
 from edge_asr.store.locks import listener_lock
+from tests.store.speech import say
 
 NO_MICROPHONE = "</usr/share/alsa/alsa.conf>\n"
 
@@ -137,7 +141,34 @@ def test_nothing_recorded_yet_is_no_problem_and_nothing_is_made(doctor, program)
 def test_an_empty_store_has_no_backlog(doctor, program):
     Store.open(program.state).__exit__(None, None, None)
     found, _ = doctor()
-    assert only(found, "backlog")[1] == "0 utterances (0 s) wait to be transcribed."
+    assert only(found, "backlog")[1] == "Nothing waits to be transcribed."
+
+
+def test_utterances_that_nobody_transcribes_are_a_warning(doctor, program):
+    with Store.open(program.state) as store:
+        say(store)
+        found, _ = doctor()
+        verdict, sentence, remedy = only(found, "backlog")
+        assert (verdict, remedy) == ("warning", "Start edge-asr recognize; it catches up.")
+        assert sentence == "1 utterances (0 s) wait; nothing transcribes them now."
+        with store.recognizing():
+            found, _ = doctor()
+        assert only(found, "backlog")[:2] == ("ok", "1 utterances (0 s) wait.")
+
+
+def test_each_active_alarm_is_told_with_its_reason_and_a_remedy(doctor, program):
+    with Store.open(program.state) as store:
+        raise_alarm, clear_alarm = store.alarms.raise_alarm, store.alarms.clear_alarm
+        raise_alarm(AlarmCode.MIC_SILENT, "mic", "nothing but zeros", moment=clock.now())
+        raise_alarm(AlarmCode.MIC_CLIPPING, "mic", "too loud", moment=clock.now())
+        raise_alarm(AlarmCode.MIC_STUCK, "mic", "the same", moment=clock.now())
+        clear_alarm(AlarmCode.MIC_STUCK, "mic", "well", moment=clock.now())
+    found, status = doctor()
+    silent, clipping = found["alarms"]
+    assert (silent["verdict"], clipping["verdict"], status) == ("problem", "warning", 1)
+    assert silent["sentence"].startswith("mic: MIC-SILENT since 20")
+    assert silent["sentence"].endswith(": nothing but zeros.")
+    assert "edge-asr levels" in silent["remedy"]
 
 
 def test_a_database_that_is_none_is_a_problem(doctor, program):
