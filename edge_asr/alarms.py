@@ -27,6 +27,8 @@ class AlarmCode(StrEnum):
     """It gives more or fewer frames per second than it says."""
     MIC_INVALID = "MIC-INVALID"
     """It gives samples that are no numbers."""
+    DISK_REFUSES = "DISK-REFUSES"
+    """The disk is full or failing: sound waits in memory, within a bound."""
     RECOGNIZER_BEHIND = "RECOGNIZER-BEHIND"
     """Speech comes faster than it is transcribed."""
     RECOGNIZER_STOPPED = "RECOGNIZER-STOPPED"

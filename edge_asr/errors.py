@@ -11,6 +11,7 @@
     ├── AudioFileError              a sound file cannot be read
     ├── MicrophoneError             no such microphone, or it cannot be opened
     └── StoreError                  the store cannot be opened, read or written
+        └── DiskRefusesError        for now: the disk is full, read-only or failing
 
 The command line prints the message of an :class:`EdgeAsrError` as it is; anything else is a defect.
 """
@@ -56,3 +57,7 @@ class MicrophoneError(EdgeAsrError):
 
 class StoreError(EdgeAsrError):
     """The store cannot be opened, read or written."""
+
+
+class DiskRefusesError(StoreError):
+    """The disk does not take or give something at this time; later it may."""

@@ -12,10 +12,12 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from edge_asr.alarming import AlarmBook
-from edge_asr.alarms import AlarmChange
+from edge_asr.alarms import AlarmChange, AlarmCode
+from edge_asr.buffering import Buffer
 from edge_asr.capture.hearing import Hearing
 from edge_asr.capture.levels import Level, level_of
 from edge_asr.capture.segmenter import (
@@ -25,7 +27,7 @@ from edge_asr.capture.segmenter import (
     SpeechStarted,
 )
 from edge_asr.clock import now
-from edge_asr.errors import StoreError
+from edge_asr.errors import DiskRefusesError, StoreError
 from edge_asr.records import (
     SAMPLE_RATE,
     AudioChunk,
@@ -45,10 +47,17 @@ if TYPE_CHECKING:
     from edge_asr.capture.segmenter import SegmentEvent
     from edge_asr.capture.vad import SileroVad
     from edge_asr.config import VadSettings
+    from edge_asr.records import Waveform
     from edge_asr.store import Store
     from edge_asr.store.recording import Recording
     from edge_asr.store.watches import Watch
 
+T = TypeVar("T")
+
+RETRY_S = 0.5
+"""How soon a disk that refused is asked again."""
+LAST_TRIES_S = 8.0
+"""How long it is asked after the source has ended: systemd waits for 15 s."""
 CLOCK_INTERVAL_S = 1.0
 """How soon a jump of the clock is noticed."""
 HOLE_NS = 250_000_000
@@ -76,6 +85,7 @@ class Listener:
         source_name: what the log calls the source.
         observe: is told of everything, after it was committed.
         liveness: judges whether the microphone is well; None where there is nothing to judge.
+        live: the source does not wait: while the disk refuses, its sound is kept in memory.
     """
 
     def __init__(
@@ -87,6 +97,7 @@ class Listener:
         source_name: str,
         observe: Callable[[ListenEvent], None],
         liveness: Liveness | None = None,
+        live: bool = False,
     ) -> None:
         self._store = store
         self._hearing = Hearing(vad, settings)
@@ -98,6 +109,10 @@ class Listener:
         self._anchor: tuple[int, Instant] | None = None
         """A sample's position, and when it was captured."""
         self._timed_at_s = time.monotonic()
+        self._live = live
+        self._buffer: Buffer | None = None
+        self._refused: tuple[str, float] | None = None
+        """What the disk said first, and when."""
 
     def listen(
         self,
@@ -106,19 +121,62 @@ class Listener:
     ) -> None:
         """Store what ``source`` delivers; call ``alive`` at every sign of life from it."""
         with self._watching() as watch:
-            for item in source:
-                match item:
-                    case AudioChunk():
-                        self._fill_hole(watch, item)
-                        self._hear(item)
-                        watch.heard(_end_ns(item), len(item.waveform), item.n_invalid)
-                    case Gap():
-                        self._miss(watch, item)
-                    case SourceStatus():
-                        self._take_status(watch, item)
-                self._keep_time(watch)
-                alive()
+            self._buffer = Buffer(partial(self._take, watch), live=self._live)
+            self._buffer.pour(source, alive)
             self._act_on(self._hearing.finish(EndReason.END_OF_SOURCE))
+
+    def _take(self, watch: Watch, item: AudioChunk | Gap | SourceStatus, arrived_ns: int) -> None:
+        match item:
+            case AudioChunk():
+                self._fill_hole(watch, item)
+                self._hear(item, arrived_ns)
+                watch.heard(_end_ns(item), len(item.waveform), item.n_invalid)
+            case Gap():
+                self._miss(watch, item)
+            case SourceStatus():
+                self._take_status(watch, item, arrived_ns)
+        self._keep_time(watch)
+
+    def _insist(self, write: Callable[[], T]) -> T:
+        """Write until the disk takes it; what is heard meanwhile waits in memory.
+
+        Raises:
+            StoreError: it is no matter of time, or the source has ended and waiting has to.
+        """
+        ended_s = None
+        while True:
+            try:
+                done = write()
+            except DiskRefusesError as error:
+                if self._buffer is None or not self._live:
+                    raise
+                if self._buffer.source_ended:
+                    ended_s = ended_s or time.monotonic()
+                    if time.monotonic() - ended_s > LAST_TRIES_S:
+                        raise
+                self._disk_refuses(str(error))
+                time.sleep(RETRY_S)
+            else:
+                self._disk_takes()
+                return done
+
+    def _disk_refuses(self, why: str) -> None:
+        """Say so, once, to whoever observes: the log cannot take it now."""
+        if self._refused is None:
+            self._refused = (why, time.monotonic())
+            self._observe(
+                AlarmChange(
+                    AlarmCode.DISK_REFUSES, active=True, detail=why, source=self._source_name
+                )
+            )
+
+    def _disk_takes(self) -> None:
+        """Write down that the disk refused, and that it is over."""
+        if self._refused is not None:
+            (why, since_s), self._refused = self._refused, None
+            over = f"the disk took what had waited for {time.monotonic() - since_s:.0f} s"
+            self._alarms.take([AlarmChange(AlarmCode.DISK_REFUSES, active=True, detail=why)])
+            self._alarms.take([AlarmChange(AlarmCode.DISK_REFUSES, active=False, detail=over)])
 
     @contextmanager
     def _watching(self) -> Iterator[Watch]:
@@ -130,14 +188,14 @@ class Listener:
         watch.end()
         self._alarms.clear_all("listening ended")
 
-    def _take_status(self, watch: Watch, status: SourceStatus) -> None:
+    def _take_status(self, watch: Watch, status: SourceStatus, arrived_ns: int) -> None:
         if status.state is not SourceState.HEARING:
             # What was said before the microphone went must not wait for its return.
             self._act_on(self._hearing.finish(EndReason.INTERRUPTED))
-            watch.absent(status.state, time.monotonic_ns())
+            watch.absent(status.state, arrived_ns)
         self._observe(status)
         if self._liveness is not None:
-            self._alarms.take(self._liveness.take(status, time.monotonic_ns()))
+            self._alarms.take(self._liveness.take(status, arrived_ns))
 
     def _fill_hole(self, watch: Watch, chunk: AudioChunk) -> None:
         """Store the time for which the source has no word, such as that of opening a device."""
@@ -149,7 +207,7 @@ class Listener:
 
     def _miss(self, watch: Watch, gap: Gap) -> None:
         self._act_on(self._hearing.finish(EndReason.INTERRUPTED))
-        self._store.gaps.add(self._source_name, gap)
+        self._insist(partial(self._store.gaps.add, self._source_name, gap))
         watch.missed(gap.start.monotonic_ns + round(gap.duration_s * 1e9))
         self._observe(gap)
 
@@ -162,31 +220,39 @@ class Listener:
             self._alarms.retry()
         watch.beat()
 
-    def _hear(self, chunk: AudioChunk) -> None:
+    def _hear(self, chunk: AudioChunk, arrived_ns: int) -> None:
         self._anchor = (self._hearing.position, chunk.start)
         self._act_on(self._hearing.hear(chunk.waveform))
         speaking = self._recording is not None
         self._observe(Heard(level_of(chunk.waveform), speaking=speaking))
         if self._liveness is not None:
-            arrived_ns = time.monotonic_ns()
             self._alarms.take(self._liveness.hear(chunk, arrived_ns, speaking=speaking))
 
     def _act_on(self, events: Iterable[SegmentEvent]) -> None:
         for event in events:
             match event:
                 case SpeechStarted():
-                    self._recording = self._store.utterances.begin(
-                        self._source_name,
-                        self._instant_of(event.start_sample),
-                    )
-                    self._recording.append(event.waveform)
+                    self._begin(event)
                 case SpeechContinued():
-                    self._open_recording.append(event.waveform)
+                    self._append(event.waveform)
                 case SpeechEnded():
                     self._close(event)
                 case SpeechDropped():
-                    self._open_recording.discard()
+                    self._insist(self._open_recording.discard)
                     self._recording = None
+
+    def _begin(self, event: SpeechStarted) -> None:
+        start = self._instant_of(event.start_sample)
+        self._recording = self._insist(
+            partial(self._store.utterances.begin, self._source_name, start)
+        )
+        self._append(event.waveform)
+
+    def _append(self, waveform: Waveform) -> None:
+        try:
+            self._open_recording.append(waveform)
+        except DiskRefusesError:  # the recording has kept it
+            self._insist(self._open_recording.flush)
 
     @property
     def _open_recording(self) -> Recording:
@@ -195,10 +261,13 @@ class Listener:
         return self._recording
 
     def _close(self, event: SpeechEnded) -> None:
-        utterance = self._store.utterances.close(
-            self._open_recording,
-            n_samples=event.n_samples,
-            reason=event.reason,
+        utterance = self._insist(
+            partial(
+                self._store.utterances.close,
+                self._open_recording,
+                n_samples=event.n_samples,
+                reason=event.reason,
+            )
         )
         self._recording = None
         self._store.doorbell.ring()

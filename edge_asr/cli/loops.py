@@ -90,6 +90,7 @@ def listen(
             source_name=source.name,
             observe=show,
             liveness=None if fast else Liveness(context.config.liveness),
+            live=not fast,
         )
         notifier.ready(f"listening to {source.name}")
         watch = RecognizerWatch(

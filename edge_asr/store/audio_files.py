@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_asr.audio import pcm16_from_waveform, read_flac, write_flac
-from edge_asr.errors import AudioFileError, StoreError
+from edge_asr.errors import AudioFileError, DiskRefusesError, StoreError
 from edge_asr.store.files import OWNER_ONLY, file_errors, make_directory, sync
 
 if TYPE_CHECKING:
@@ -63,9 +63,11 @@ def _write_checked(path: Path, waveform: Waveform) -> None:
         write_flac(path, waveform)
         returned = read_flac(path)
     except AudioFileError as error:
-        raise StoreError(f"{error}; is the disk full?") from error
+        raise DiskRefusesError(f"{error}; is the disk full?") from error
     if pcm16_from_waveform(returned) != pcm16_from_waveform(waveform):
-        raise StoreError(f"{path}: reads back differently than it was written; check the disk")
+        raise DiskRefusesError(
+            f"{path}: reads back differently than it was written; check the disk"
+        )
 
 
 def describe_audio(state_dir: Path, path: Path) -> AudioFile:

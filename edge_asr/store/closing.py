@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from edge_asr.records import EndReason, Utterance
     from edge_asr.store.audio_files import AudioFile
     from edge_asr.store.database import Database
-    from edge_asr.store.recording import Header, Recording
+    from edge_asr.store.headers import Header
+    from edge_asr.store.recording import Recording
 
 
 def close_recording(

@@ -8,6 +8,7 @@ its own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from edge_asr.errors import StoreError
+from edge_asr.errors import DiskRefusesError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (apsw.IOError, "the disk failed to read or write; check it, then start again"),
 )
 """What went wrong -> what it means and what to do."""
+_MAY_PASS = {apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.ReadOnlyError, apsw.IOError}
 
 
 class Database:
@@ -71,11 +73,17 @@ class Database:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         check_library()
         self._path = path
+        self._readonly = readonly
+        self._is_suspect = False
         if not readonly:
             _make_private(path)
+        self._open()
+
+    def _open(self) -> None:
+        readonly = self._readonly
         with self._sentences():
             flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
-            self._connection = apsw.Connection(str(path), flags=flags)
+            self._connection = apsw.Connection(str(self._path), flags=flags)
             try:
                 self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
                 if not readonly:
@@ -93,6 +101,8 @@ class Database:
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Run one statement and return all its rows."""
+        if self._is_suspect and not self.in_transaction:
+            self._reopen()
         with self._sentences():
             return list(self._connection.execute(sql, _storable(parameters)))
 
@@ -149,6 +159,13 @@ class Database:
         row = self.row("PRAGMA user_version")
         return int(row[0]) if row else 0
 
+    def _reopen(self) -> None:
+        """Begin anew with what is on the disk."""
+        self._is_suspect = False
+        with contextlib.suppress(apsw.Error):
+            self._connection.close()
+        self._open()
+
     def _become_writer(self) -> None:
         # Turning on WAL does not wait for others who do the same: SQLite's timeout is not asked.
         deadline_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
@@ -168,9 +185,13 @@ class Database:
         try:
             yield
         except apsw.Error as error:
+            # After a failed synchronisation the kernel may have dropped what was written, and
+            # after a failed read SQLite may take a whole database for a damaged one.
+            self._is_suspect |= isinstance(error, (apsw.IOError, apsw.CorruptError))
             for kind, sentence in _SENTENCES:
                 if isinstance(error, kind):
-                    raise StoreError(f"{self._path}: {sentence}") from error
+                    raised = DiskRefusesError if kind in _MAY_PASS else StoreError
+                    raise raised(f"{self._path}: {sentence}") from error
             raise StoreError(f"{self._path}: {error}") from error
 
 

@@ -5,17 +5,20 @@ A new name is only durable once its directory was synchronised; a rename is all 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from edge_asr.errors import StoreError
+from edge_asr.errors import DiskRefusesError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MAY_PASS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
+"""What a disk says that may take more later."""
 OWNER_ONLY = 0o600
 OWNER_ONLY_DIRECTORY = 0o700
 
@@ -30,7 +33,8 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
+        kind = DiskRefusesError if error.errno in MAY_PASS else StoreError
+        raise kind(f"{error.filename or path}: {error.strerror or error}") from error
 
 
 def sync(path: Path) -> None:

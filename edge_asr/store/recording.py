@@ -7,24 +7,22 @@ left over from a process that died. Anyone may read it while it grows.
 
 from __future__ import annotations
 
-import json
+import errno
 import os
-import re
-import secrets
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from edge_asr.audio import pcm16_from_waveform, waveform_from_pcm16
 from edge_asr.errors import StoreError
-from edge_asr.records import SAMPLE_RATE, ClockQuality, Instant
 from edge_asr.store.files import file_errors, lock_file, make_directory, sync
+from edge_asr.store.headers import Header, header_line, new_uid, parse_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from edge_asr.records import Waveform
+    from edge_asr.records import Instant, Waveform
 
 SYNC_INTERVAL_S = 0.8
 """With chunks of 0.1 s, what is not yet safe stays below one second."""
@@ -32,33 +30,34 @@ BYTES_PER_SAMPLE = 2
 MAX_HEADER_BYTES = 16 << 10
 MAX_PCM_BYTES = 64 << 20
 """Half an hour. The longest utterance is of 4 minutes: a larger file is none of ours."""
-UID = re.compile(r"\d{8}T\d{9}-[0-9a-f]{6}", re.ASCII)
+ANEW_SUFFIX = ".anew"
 _RELEASED = -1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The first line of an open utterance."""
-
-    uid: str
-    source: str
-    start: Instant
 
 
 class Recording:
     """An utterance that is being written. Made by :meth:`begin`.
 
-    A write that failed may be repeated: sound is placed by position, never appended twice.
+    Its sound is also kept in memory, two megabytes a minute: what the disk refuses is written later
+    (:meth:`flush`), and after a failed synchronisation, which may have lost anything, the whole
+    file is written anew.
     """
 
-    def __init__(self, path: Path, header: Header, descriptor: int, n_header_bytes: int) -> None:
+    def __init__(self, path: Path, header: Header, descriptor: int, line: bytes) -> None:
         self.path = path
         self.header = header
-        self.n_samples = 0
         self._descriptor = descriptor
-        self._n_header_bytes = n_header_bytes
+        self._line = line
+        self._pcm = bytearray()
+        self._n_written = 0
+        """Bytes of PCM that the file has."""
+        self._is_doubtful = False
+        """A synchronisation failed: the file may not be what was written."""
         self._synced_at_s = time.monotonic()
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples were appended."""
+        return len(self._pcm) // BYTES_PER_SAMPLE
 
     @classmethod
     def begin(cls, directory: Path, source: str, start: Instant) -> Self:
@@ -76,14 +75,15 @@ class Recording:
                 # A repair that looked at the new file before it was locked may have taken it.
                 if descriptor is not None:
                     break
-            line = _header_line(header)
-            recording = cls(path, header, descriptor, len(line))
+            line = header_line(header)
+            recording = cls(path, header, descriptor, line)
             try:
                 _write_all(descriptor, line, 0)
                 os.fsync(descriptor)
                 sync(directory)
             except OSError:
-                recording.discard()
+                with suppress(StoreError):
+                    recording.discard()
                 raise
         return recording
 
@@ -94,36 +94,79 @@ class Recording:
         Raises:
             StoreError: its header is damaged, it is too large, or it cannot be read.
         """
-        header, n_header_bytes, pcm = _read(path)
-        recording = cls(path, header, descriptor, n_header_bytes)
-        recording.n_samples = len(pcm) // BYTES_PER_SAMPLE
+        header, line, pcm = _read(path)
+        recording = cls(path, header, descriptor, line)
+        recording._pcm += pcm[: len(pcm) - len(pcm) % BYTES_PER_SAMPLE]
+        recording._n_written = len(recording._pcm)
         return recording
 
     def append(self, waveform: Waveform) -> None:
         """Write the next samples, and synchronise them when it is time.
 
         Raises:
-            StoreError: the disk refuses; what was written before is safe.
+            StoreError: the disk refuses; the samples are kept, and :meth:`flush` tries again.
+        """
+        self._pcm += pcm16_from_waveform(waveform)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what the file does not have yet, and synchronise it when it is time.
+
+        Raises:
+            StoreError: the disk refuses; it may be tried again.
         """
         with file_errors(self.path):
-            _write_all(self._descriptor, pcm16_from_waveform(waveform), self._end)
-            self.n_samples += len(waveform)
+            self._write()
             if time.monotonic() - self._synced_at_s >= SYNC_INTERVAL_S:
-                os.fdatasync(self._descriptor)
-                self._synced_at_s = time.monotonic()
+                self._synchronise(os.fdatasync)
 
     def truncate(self, n_samples: int) -> Waveform:
         """Keep the first ``n_samples``, synchronise, and return them.
 
         Raises:
-            StoreError: the disk refuses.
+            StoreError: the disk refuses; it may be tried again.
         """
+        del self._pcm[n_samples * BYTES_PER_SAMPLE :]
         with file_errors(self.path):
-            self.n_samples = min(n_samples, self.n_samples)
-            os.ftruncate(self._descriptor, self._end)
-            os.fsync(self._descriptor)
-            n_bytes = self.n_samples * BYTES_PER_SAMPLE
-            return waveform_from_pcm16(os.pread(self._descriptor, n_bytes, self._n_header_bytes))
+            self._write()
+            os.ftruncate(self._descriptor, len(self._line) + len(self._pcm))
+            self._n_written = len(self._pcm)
+            self._synchronise(os.fsync)
+        return waveform_from_pcm16(bytes(self._pcm))
+
+    def _write(self) -> None:
+        if self._is_doubtful:
+            self._write_anew()
+        new = bytes(memoryview(self._pcm)[self._n_written :])
+        _write_all(self._descriptor, new, len(self._line) + self._n_written)
+        self._n_written = max(self._n_written, len(self._pcm))
+
+    def _synchronise(self, sync_file: Callable[[int], None]) -> None:
+        try:
+            sync_file(self._descriptor)
+        except OSError:
+            self._is_doubtful = True
+            raise
+        self._synced_at_s = time.monotonic()
+
+    def _write_anew(self) -> None:
+        """Put a new file in the place of one that cannot be trusted; the lock goes with it."""
+        fresh = self.path.with_suffix(ANEW_SUFFIX)
+        descriptor = lock_file(fresh, create=True)
+        if descriptor is None:
+            raise BlockingIOError(errno.EIO, "is being written by another process", str(fresh))
+        try:
+            os.ftruncate(descriptor, 0)
+            _write_all(descriptor, self._line + self._pcm, 0)
+            os.fsync(descriptor)
+            fresh.replace(self.path)
+            sync(self.path.parent)
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(self._descriptor)
+        self._descriptor, self._n_written = descriptor, len(self._pcm)
+        self._is_doubtful = False
 
     def discard(self) -> None:
         """Remove the file: it was no speech, or it is safe elsewhere.
@@ -131,19 +174,17 @@ class Recording:
         Raises:
             StoreError: the disk refuses.
         """
-        with file_errors(self.path):
-            self.path.unlink(missing_ok=True)  # while the lock is ours
-        self.release()
+        try:
+            with file_errors(self.path):
+                self.path.unlink(missing_ok=True)  # while the lock is ours
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Let go of the file; the next repair finds it. No harm if it is done already."""
         if self._descriptor != _RELEASED:
             os.close(self._descriptor)
             self._descriptor = _RELEASED
-
-    @property
-    def _end(self) -> int:
-        return self._n_header_bytes + self.n_samples * BYTES_PER_SAMPLE
 
 
 def read_recording(path: Path) -> tuple[Header, Waveform]:
@@ -156,60 +197,51 @@ def read_recording(path: Path) -> tuple[Header, Waveform]:
     return header, waveform_from_pcm16(pcm)
 
 
-def _read(path: Path) -> tuple[Header, int, bytes]:
-    """Return the header, its length in bytes, and the PCM behind it."""
+def settle_anew(fresh: Path) -> None:
+    """Finish what a process left that died while it wrote an open utterance anew.
+
+    Of the two files, the longer one has all that was said until then.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    descriptor = lock_file(fresh, create=False)
+    if descriptor is None:
+        return
+    path = fresh.with_suffix(".part")
+    held = lock_file(path, create=False)
+    try:
+        if path.exists() and held is None:
+            return  # somebody writes it
+        if _n_bytes_of_sound(fresh, path.stem) > _n_bytes_of_sound(path, path.stem):
+            fresh.replace(path)
+            sync(path.parent)
+        else:
+            fresh.unlink()
+    finally:
+        for lock in (descriptor, held):
+            if lock is not None:
+                os.close(lock)
+
+
+def _n_bytes_of_sound(path: Path, uid: str) -> int:
+    try:
+        with path.open("rb") as file:
+            line, n_bytes = file.readline(MAX_HEADER_BYTES), file.seek(0, os.SEEK_END)
+        parse_header(path.with_name(f"{uid}.part"), line)
+    except (OSError, StoreError):
+        return -1
+    return n_bytes - len(line)
+
+
+def _read(path: Path) -> tuple[Header, bytes, bytes]:
+    """Return the header, its line, and the PCM behind it."""
     with file_errors(path), path.open("rb") as file:
         line = file.readline(MAX_HEADER_BYTES)
         pcm = file.read(MAX_PCM_BYTES + 1)
     if len(pcm) > MAX_PCM_BYTES:
         raise StoreError(f"{path}: larger than any utterance")
-    return _parse_header(path, line), len(line), pcm
-
-
-def new_uid(utc_ns: int) -> str:
-    """Return a new name for an utterance that began then: sorts by time, and is unique."""
-    return (
-        f"{utc_time(utc_ns):%Y%m%dT%H%M%S}{utc_ns // 1_000_000 % 1000:03d}-{secrets.token_hex(3)}"
-    )
-
-
-def utc_time(utc_ns: int) -> datetime:
-    """Return the instant to the microsecond."""
-    return _EPOCH + timedelta(microseconds=utc_ns // 1000)
-
-
-def _header_line(header: Header) -> bytes:
-    start = header.start
-    fields = {
-        "uid": header.uid,
-        "source": header.source,
-        "start_utc_ns": start.utc_ns,
-        "start_monotonic_ns": start.monotonic_ns,
-        "boot_id": start.boot_id,
-        "clock_quality": start.clock_quality,
-        "sample_rate": SAMPLE_RATE,
-    }
-    return json.dumps(fields).encode("ascii") + b"\n"
-
-
-def _parse_header(path: Path, line: bytes) -> Header:
-    try:
-        fields = json.loads(line)
-        start = Instant(
-            int(fields["start_utc_ns"]),
-            int(fields["start_monotonic_ns"]),
-            str(fields["boot_id"]),
-            ClockQuality(fields["clock_quality"]),
-        )
-        header = Header(str(fields["uid"]), str(fields["source"]), start)
-        sample_rate = fields["sample_rate"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError(f"{path}: the first line is damaged ({error!r})") from error
-    if not line.endswith(b"\n") or sample_rate != SAMPLE_RATE:
-        raise StoreError(f"{path}: the first line is damaged")
-    if header.uid != path.stem or not UID.fullmatch(header.uid):
-        raise StoreError(f"{path}: the first line is of '{header.uid}'")
-    return header
+    return parse_header(path, line), line, pcm
 
 
 def _write_all(descriptor: int, content: bytes, offset: int) -> None:

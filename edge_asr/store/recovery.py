@@ -24,8 +24,10 @@ from edge_asr.errors import AudioFileError, EdgeAsrError, StoreError
 from edge_asr.records import ClockQuality, EndReason, Instant, Utterance
 from edge_asr.store.audio_files import AUDIO, UNFINISHED_SUFFIX, audio_path, describe_audio
 from edge_asr.store.closing import add_row, close_recording, find_by_uid
+from edge_asr.store.events import EventKind, record
 from edge_asr.store.files import file_errors, lock_file, make_directory, sync
-from edge_asr.store.recording import UID, Header, Recording
+from edge_asr.store.headers import UID, Header
+from edge_asr.store.recording import ANEW_SUFFIX, Recording, settle_anew
 from edge_asr.store.removal import is_noted, unlink_noted
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ OPEN = "open"
 DAMAGED = "damaged"
 UNKNOWN = "unknown"
 """The source and boot of an adopted file."""
+_REPAIRS_PER_EVENT = 100
 N_SWEPT_FOLDERS = 7
 """Audio folders to look through at a start, those that changed last: a repair must not read a
 year of folders before it listens."""
@@ -102,18 +105,39 @@ class Recovery:
 
 
 def recover(database: Database, state_dir: Path) -> Recovery:
-    """Finish what was left behind. What is being written by others is left alone.
+    """Finish what was left behind, and write down in the log what that was.
+
+    What is being written by others is left alone.
 
     Raises:
         StoreError: the store's folders cannot be read.
     """
     unlink_noted(database, state_dir)
     with file_errors(state_dir):
+        for fresh in (state_dir / OPEN).glob(f"*{ANEW_SUFFIX}"):
+            settle_anew(fresh)
         left = [
             *sorted((state_dir / OPEN).glob("*.part")),
             *(path for folder in _swept(state_dir) for path in sorted(folder.iterdir())),
         ]
-    return Recovery(tuple(r for path in left if (r := _repair(database, state_dir, path))))
+    recovery = Recovery(tuple(r for path in left if (r := _repair(database, state_dir, path))))
+    _write_down(database, recovery)
+    return recovery
+
+
+def _write_down(database: Database, recovery: Recovery) -> None:
+    told = [_as_detail(repair) for repair in recovery.repairs if not isinstance(repair, Postponed)]
+    for first in range(0, len(told), _REPAIRS_PER_EVENT):
+        with database.transaction():
+            repairs = told[first : first + _REPAIRS_PER_EVENT]
+            record(database, EventKind.REPAIRED, {"repairs": repairs})
+
+
+def _as_detail(repair: Repair) -> dict[str, str | int]:
+    kind = type(repair).__name__.lower()
+    if isinstance(repair, Recovered | Adopted):
+        return {"repair": kind, "utterance": repair.utterance.utterance_id}
+    return {"repair": kind, "file": repair.path.name, "why": repair.why}
 
 
 def _repair(database: Database, state_dir: Path, path: Path) -> Repair | None:

@@ -12,6 +12,7 @@ from edge_asr.errors import StoreError
 from edge_asr.records import EndReason
 from edge_asr.store import Store, audio_files
 from edge_asr.store.database import Database
+from edge_asr.store.events import EventKind, events
 from edge_asr.store.recovery import Adopted, Postponed, Recovered, Removed, SetAside
 from tests.store.speech import noise, say
 
@@ -319,3 +320,17 @@ def test_a_source_may_be_called_anything(store):
     """A sound file's name may hold bytes that are no text."""
     utterance = say(store, source=os.fsdecode(b"caf\xe9 \x00 'x'"))
     assert store.utterances.find(utterance.uid) == utterance
+
+
+def test_the_log_says_what_a_repair_did(store):
+    recording = store.utterances.begin("mic", clock.now())
+    recording.append(noise(300))
+    recording.release()
+    store.utterances.begin("mic", clock.now()).release()
+    store.utterances.recover()
+    (event,) = events(store._database, EventKind.REPAIRED)
+    kinds = [repair["repair"] for repair in event.detail["repairs"]]
+    assert sorted(kinds) == ["recovered", "removed"]
+    found = []
+    store.integrity.verify("", found.append)
+    assert found == []

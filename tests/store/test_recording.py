@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_asr import audio, clock
-from edge_asr.errors import StoreError
+from edge_asr.errors import DiskRefusesError, StoreError
 from edge_asr.records import ClockQuality, Instant
+from edge_asr.store import Store
 from edge_asr.store import recording as recording_module
-from edge_asr.store.recording import Recording, new_uid, read_recording
+from edge_asr.store.files import lock_file
+from edge_asr.store.headers import UID, new_uid
+from edge_asr.store.recording import Recording, read_recording
 from tests.store.speech import noise
 
 
@@ -83,9 +86,31 @@ def test_a_write_that_failed_is_repeated_in_place(recording, monkeypatch):
         patch.setattr(recording_module.os, "pwrite", full)
         with pytest.raises(StoreError, match="No space left on device"):
             recording.append(noise(100, seed=2))
-    recording.append(noise(100, seed=2))
+    recording.flush()
     expected = np.concatenate([noise(100, seed=1), noise(100, seed=2)])
     np.testing.assert_array_equal(read_recording(recording.path)[1], expected)
+
+
+def test_after_a_failed_synchronisation_the_whole_file_is_written_anew(recording, monkeypatch):
+    """The kernel may have dropped what was not synchronised, and says so only once."""
+    recording.append(noise(100, seed=1))
+    before = recording.path.stat().st_ino
+
+    def fail(_descriptor):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording_module.os, "fsync", fail)
+        with pytest.raises(DiskRefusesError, match="Input/output error"):
+            recording.truncate(90)
+        with pytest.raises(DiskRefusesError, match="Input/output error"):
+            recording.truncate(90)
+    recording.path.write_bytes(b"what the disk made of it")
+    np.testing.assert_array_equal(recording.truncate(90), noise(100, seed=1)[:90])
+    assert recording.path.stat().st_ino != before
+    np.testing.assert_array_equal(read_recording(recording.path)[1], noise(100, seed=1)[:90])
+    assert lock_file(recording.path, create=False) is None
+    assert [path.name for path in recording.path.parent.iterdir()] == [recording.path.name]
 
 
 def test_a_disk_that_writes_in_small_pieces_gets_all_of_it(recording, monkeypatch):
@@ -139,7 +164,7 @@ def test_the_name_in_the_first_line_cannot_lead_elsewhere(recording):
 @given(st.integers(-(10**9), 7_000_000_000 * 10**9))
 def test_names_sort_by_time_and_tell_it(utc_ns):
     uid = new_uid(utc_ns)
-    assert recording_module.UID.fullmatch(uid)
+    assert UID.fullmatch(uid)
     assert new_uid(utc_ns + 1_000_000)[:18] > uid[:18]
 
 
@@ -169,3 +194,19 @@ def test_what_is_written_is_read(tmp_path_factory, source, utc_ns, monotonic_ns,
     begun.release()
     assert (header.source, header.start) == (source, start)
     assert audio.pcm16_from_waveform(waveform) == pcm
+
+
+def test_of_a_file_and_its_renewal_the_longer_one_stays(tmp_path):
+    """The process died while it wrote the file anew."""
+    with Store.open(tmp_path) as store:
+        for written, renewed in ((100, 300), (300, 100)):
+            recording = store.utterances.begin("mic", clock.now())
+            recording.append(noise(renewed))
+            fresh = recording.path.with_suffix(".anew")
+            fresh.write_bytes(recording.path.read_bytes())
+            recording.truncate(0)
+            recording.append(noise(written))
+            recording.release()
+            (utterance,) = store.utterances.recover().recovered
+            assert utterance.n_samples == 300
+            assert list((tmp_path / "open").iterdir()) == []
