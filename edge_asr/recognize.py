@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_asr.partials import LOOK_S
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from edge_asr.partials import Partial, Partials
     from edge_asr.recognizers import Recognizer
     from edge_asr.records import Request, Transcript, Utterance
     from edge_asr.store import Store
@@ -39,10 +42,11 @@ def recognize(
     recognizer: Recognizer,
     request: Request,
     *,
-    observe: Callable[[Recognized | Failed], None],
+    observe: Callable[[Recognized | Failed | Partial], None],
     alive: Callable[[], None],
     stop: threading.Event,
     until_idle: bool,
+    partials: Partials | None = None,
 ) -> int:
     """Transcribe what is pending, oldest first, and wait for more until ``stop`` is set.
 
@@ -57,6 +61,7 @@ def recognize(
         alive: is called whenever the loop made progress, which includes finding nothing to do.
         stop: ends the loop after the utterance at hand.
         until_idle: return as soon as nothing is pending.
+        partials: tells what is being said while nothing is pending; None: nobody wants to know.
 
     Returns:
         How many utterances failed.
@@ -74,7 +79,7 @@ def recognize(
             if until_idle:
                 break
             tried.clear()
-            store.doorbell.wait(IDLE_WAIT_S)
+            _wait(store, partials, observe)
             continue
         event = _transcribe(store, recognizer, request, pending)
         if isinstance(event, Failed):
@@ -83,6 +88,21 @@ def recognize(
         if event is not None:
             observe(event)
     return n_failed
+
+
+def _wait(
+    store: Store,
+    partials: Partials | None,
+    observe: Callable[[Recognized | Failed | Partial], None],
+) -> None:
+    """Wait for the doorbell, and listen to what is being said meanwhile."""
+    if partials is None:
+        store.doorbell.wait(IDLE_WAIT_S)
+        return
+    partial = partials.look()
+    if partial is not None:
+        observe(partial)
+    store.doorbell.wait(LOOK_S)
 
 
 def _transcribe(

@@ -232,6 +232,15 @@ class Recognition:
 
 
 @dataclass(frozen=True, slots=True)
+class PartialText:
+    """What an utterance that is still being spoken says so far. It is shown, and never stored."""
+
+    text: str
+    n_samples: int
+    """Of the sound that was heard for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """One version of an utterance's text. Versions are added, never overwritten."""
 

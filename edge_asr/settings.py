@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -113,6 +113,9 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     draft_probability_threshold: Probability = 0.2
     """For fast drafts: one whose tokens the language model all finds so likely is the text. 0.1 is
     faster and less accurate."""
+    partials: Literal["auto", "off"] = "auto"
+    """``auto`` shows what is being said while it is said, where someone looks on and the bundle can
+    (Granite), ``off`` only what was said."""
     threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """Processor cores to recognize with. 0: all but one, or both of two."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from edge_asr.bundle import Bundle
     from edge_asr.recognizers import Recognizer
-    from edge_asr.records import Recognition, Request, Waveform
+    from edge_asr.records import PartialText, Recognition, Request, Waveform
 
 
 class SteppingRecognizer:
@@ -69,6 +69,12 @@ class SteppingRecognizer:
             gc.collect()  # the old one's memory must be free before the new one needs it
             self._is_fallback = wanted
         return self._loaded().transcribe(waveform, request)
+
+    def partial(
+        self, waveform: Waveform, request: Request, previous: PartialText | None
+    ) -> PartialText | None:
+        """Return what is being said, from the bundle that transcribes now."""
+        return self._loaded().partial(waveform, request, previous)
 
     def _loaded(self) -> Recognizer:
         if self._recognizer is None:

@@ -21,7 +21,17 @@ LAYERS = (
     {"records", "alarms", "errors", "audio", "clock", "systemd", "verify_log"},
     {"settings", "config", "manifest", "bundle", "prepared", "preparing", "sessions", "formats"},
     {"capture", "store", "recognizers"},
-    {"listen", "alarming", "backlog", "stepping", "recognize", "transcribe", "serve", "buffering"},
+    {
+        "listen",
+        "alarming",
+        "backlog",
+        "stepping",
+        "partials",
+        "recognize",
+        "transcribe",
+        "serve",
+        "buffering",
+    },
     {"cli"},
 )
 PEERS_MAY_IMPORT_EACH_OTHER = {0, 1, 3}

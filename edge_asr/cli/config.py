@@ -97,6 +97,8 @@ def _type(field: dict[str, Any]) -> str:
         return " or ".join(_type(choice) for choice in field["anyOf"])
     if "$ref" in field:
         return "one of: " + ", ".join(f"`{value}`" for value in _choices(field["$ref"]))
+    if "enum" in field:
+        return "one of: " + ", ".join(f"`{value}`" for value in field["enum"])
     if field["type"] == "array":
         return f"list of {_type(field['items'])}"
     if "minimum" in field:

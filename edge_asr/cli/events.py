@@ -14,8 +14,9 @@ import click
 from edge_asr.alarms import AlarmChange
 from edge_asr.formats import rfc3339
 from edge_asr.listen import Heard
+from edge_asr.partials import Partial
 from edge_asr.recognize import Failed, Recognized
-from edge_asr.records import Gap, SourceStatus, Utterance
+from edge_asr.records import SAMPLE_RATE, Gap, SourceStatus, Utterance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,17 +29,21 @@ LEVEL_INTERVAL_S = 0.2
 """Levels are told five times a second at most."""
 
 
-def printer(output: str, source: str = "") -> Callable[[ListenEvent | Recognized | Failed], None]:
+def printer(
+    output: str, source: str = ""
+) -> Callable[[ListenEvent | Recognized | Failed | Partial], None]:
     """Return what prints events: ``jsonl`` to stdout, ``text`` (all but levels) to stderr."""
     told_level_at = -LEVEL_INTERVAL_S
 
-    def show(event: ListenEvent | Recognized | Failed) -> None:
+    def show(event: ListenEvent | Recognized | Failed | Partial) -> None:
         nonlocal told_level_at
         if isinstance(event, Heard):
             now = time.monotonic()
             if output == "text" or now - told_level_at < LEVEL_INTERVAL_S:
                 return
             told_level_at = now
+        if isinstance(event, Partial) and output == "text":
+            return  # spoken words, and not the last word either
         fields = as_fields(event, source)
         if output == "jsonl":
             click.echo(json.dumps(fields, ensure_ascii=False))
@@ -60,7 +65,7 @@ def load_fields(load: Load) -> Event:
     }
 
 
-def as_fields(event: ListenEvent | Recognized | Failed, source: str) -> Event:
+def as_fields(event: ListenEvent | Recognized | Failed | Partial, source: str) -> Event:
     """Return an event as JSON fields; ``event`` names its kind."""
     match event:
         case Heard(level, speaking):
@@ -85,6 +90,15 @@ def as_fields(event: ListenEvent | Recognized | Failed, source: str) -> Event:
             source = event.source
         case Utterance():
             fields = {"event": "utterance", **_of_utterance(event), "end_reason": event.end_reason}
+        case Partial(header, found):
+            return {
+                "event": "partial",
+                "uid": header.uid,
+                "start_utc": rfc3339(header.start.utc_ns),
+                "duration_s": round(found.n_samples / SAMPLE_RATE, 3),
+                "source": header.source,
+                "text": found.text,
+            }
         case Recognized(utterance, transcript):
             return {
                 "event": "transcript",

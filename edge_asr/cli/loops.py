@@ -28,6 +28,12 @@ output_option = click.option(
     default="text",
     help="How to tell what happens: words on stderr, or JSON lines on stdout.",
 )
+partials_option = click.option(
+    "--partials/--no-partials",
+    "wants_partials",
+    default=None,
+    help="Tell what is being said while it is said, if the bundle can. Only as JSON lines.",
+)
 child_option = click.option("--until-stdin-closes", "is_child", is_flag=True, hidden=True)
 
 
@@ -127,12 +133,14 @@ def _source(
 
 @click.command()
 @click.option("--until-idle", is_flag=True, help="Exit when nothing is pending.")
+@partials_option
 @output_option
 @child_option
 @click.pass_obj
 def recognize(
     context: Context,
     until_idle: bool,  # noqa: FBT001
+    wants_partials: bool | None,  # noqa: FBT001
     output: str,
     is_child: bool,  # noqa: FBT001
 ) -> None:
@@ -145,6 +153,7 @@ def recognize(
     """
     from edge_asr.cli.events import printer
     from edge_asr.cli.status import LoadTeller
+    from edge_asr.partials import Partials
     from edge_asr.recognize import recognize as run_loop
     from edge_asr.store import Store
 
@@ -155,6 +164,9 @@ def recognize(
         notifier.extend_timeout(60.0)
         recognizer, watch = _recognizer(context, store, show, LoadTeller(output, notifier).tell)
         notifier.ready(f"recognizing with {recognizer.bundle.name}")
+        request = context.config.recognition.request
+        if wants_partials is None:
+            wants_partials = context.config.recognition.partials == "auto"
 
         def alive() -> None:
             notifier.alive()
@@ -163,11 +175,15 @@ def recognize(
         n_failed = run_loop(
             store,
             recognizer,
-            context.config.recognition.request,
+            request,
             observe=show,
             alive=alive,
             stop=stop,
             until_idle=until_idle,
+            # Where nobody would see them, they would only warm the processor.
+            partials=Partials(store, recognizer, request)
+            if wants_partials and output == "jsonl"
+            else None,
         )
         notifier.stopping()
     if until_idle and n_failed:

@@ -11,6 +11,7 @@ import click
 
 from edge_asr.capture.devices import list_microphones
 from edge_asr.cli.children import Child, Said
+from edge_asr.cli.loops import partials_option
 from edge_asr.cli.signals import stop_event
 from edge_asr.cli.view import LiveView, PlainView
 from edge_asr.errors import EdgeAsrError, MicrophoneError
@@ -40,8 +41,14 @@ TICK_S = 0.1
     metavar="FILE",
     help="Hear this sound file if the machine has no microphone.",
 )
+@partials_option
 @click.pass_obj
-def run(context: Context, wav: Path | None, fallback: Path | None) -> None:
+def run(
+    context: Context,
+    wav: Path | None,
+    fallback: Path | None,
+    wants_partials: bool | None,  # noqa: FBT001
+) -> None:
     r"""Listen and transcribe, in this terminal. Ctrl-C ends it; nothing heard is lost.
 
     \b
@@ -58,7 +65,7 @@ def run(context: Context, wav: Path | None, fallback: Path | None) -> None:
         )
         wav = fallback
     with Store.open(context.state_dir) as store:
-        _Run(context, store, wav, stop_event()).run()
+        _Run(context, store, wav, stop_event(), wants_partials=wants_partials).run()
     where = f" --state {context.state_dir}" if context.given_state_dir else ""
     click.echo(
         f"Everything is in {context.state_dir}; read it with: edge-asr{where} log tail",
@@ -83,6 +90,8 @@ class _Run:
         store: Store,
         wav: Path | None,
         stop: threading.Event,
+        *,
+        wants_partials: bool | None,
     ) -> None:
         self._store = store
         self._stop = stop
@@ -95,6 +104,11 @@ class _Run:
             "--format=jsonl",
             "--until-stdin-closes",
         ]
+        # On a terminal they are shown; in a pipe nobody could take them back.
+        if wants_partials is False or not sys.stdout.isatty():
+            self._recognizer_arguments.append("--no-partials")
+        elif wants_partials:
+            self._recognizer_arguments.append("--partials")
         sources = (
             {wav.stem: ["--wav", str(wav)]}
             if wav is not None

@@ -31,10 +31,10 @@ class PlainView:
         """Nothing to put away."""
 
     def show(self, event: Event) -> None:
-        """Print an event, unless it is a level."""
+        """Print an event, unless it is a level or not the last word."""
         if event["event"] == "transcript":
             click.echo(f"{_clock(event['start_utc'])}  {event['source']}  {event['text']}")
-        elif event["event"] not in {"level", "backlog"}:
+        elif event["event"] not in {"level", "backlog", "partial"}:
             click.echo(in_words(event), err=True)
 
     def message(self, text: str) -> None:
@@ -53,6 +53,8 @@ class LiveView:
         self._load: Event = {}
         self._waiting: dict[int, float] = {}
         """Seconds of each utterance that is not transcribed yet."""
+        self._partials: dict[str, Event] = {}
+        """Of each source, what is being said."""
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -68,6 +70,10 @@ class LiveView:
         match event["event"]:
             case "level":
                 self._levels[source] = event
+                if not event["speaking"] and not self._waiting:
+                    self._partials.pop(source, None)  # it was no speech
+            case "partial":
+                self._partials[source] = event
             case "status":
                 self._states[source] = event
             case "backlog":
@@ -78,11 +84,19 @@ class LiveView:
                 self._waiting[event["utterance_id"]] = event["duration_s"]
             case "transcript":
                 self._waiting.pop(event["utterance_id"], None)
+                self._forget_partial(event)
                 self._console.print(_transcript_line(event))
             case _:
                 self._waiting.pop(event.get("utterance_id", -1), None)
+                self._forget_partial(event)
                 self._console.print(Text(in_words(event), style="yellow"))
         self._live.update(self._screen())
+
+    def _forget_partial(self, final: Event) -> None:
+        """Take away what a final text replaces; what is being said since then stays."""
+        partial = self._partials.get(final["source"])
+        if partial is not None and partial["start_utc"] == final.get("start_utc"):
+            del self._partials[final["source"]]
 
     def message(self, text: str) -> None:
         """Print a message above the meters."""
@@ -96,6 +110,10 @@ class LiveView:
             eta = f", done in about {backlog_s * rtf:.0f} s" if rtf else ""
             words = f"transcribing: {len(self._waiting)} waiting, {backlog_s:.0f} s{eta}"
             lines.append(Text(words, style="cyan"))
+        lines += [
+            Text(f"{source} … {event['text']}", style="dim")
+            for source, event in sorted(self._partials.items())
+        ]
         return Group(*lines, Text("Ctrl-C ends", style="dim"))
 
     def _source_line(self, source: str) -> Text:

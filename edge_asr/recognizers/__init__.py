@@ -11,7 +11,7 @@ from edge_asr.errors import BundleError
 
 if TYPE_CHECKING:
     from edge_asr.bundle import Bundle
-    from edge_asr.records import Recognition, Request, Waveform
+    from edge_asr.records import PartialText, Recognition, Request, Waveform
 
 
 class Recognizer(Protocol):
@@ -38,6 +38,20 @@ class Recognizer(Protocol):
 
         Raises:
             RequestError: the bundle cannot do what is asked.
+        """
+
+    def partial(
+        self, waveform: Waveform, request: Request, previous: PartialText | None
+    ) -> PartialText | None:
+        """Return what an utterance that is still being spoken says so far.
+
+        Args:
+            waveform: from its beginning, as far as it was spoken.
+            request: what is to be done with it in the end.
+            previous: what this method returned for a shorter beginning of it, or None.
+
+        Returns:
+            None where the family, or the request, has no text before the end.
         """
 
 

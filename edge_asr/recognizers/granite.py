@@ -27,7 +27,7 @@ from edge_asr.recognizers.pieces import in_pieces
 from edge_asr.recognizers.relaxed import relaxed
 from edge_asr.recognizers.speculative import Draft, speculative
 from edge_asr.recognizers.tokenizer import Tokenizer
-from edge_asr.records import SAMPLE_RATE, Drafts, Recognition, Task
+from edge_asr.records import SAMPLE_RATE, Drafts, PartialText, Recognition, Task
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:
@@ -126,6 +126,17 @@ class GraniteRecognizer:
         """Check a request; see :class:`edge_asr.recognizers.Recognizer`."""
         self.bundle.check(request)
         self._prompts.prompt(request)
+
+    def partial(
+        self, waveform: Waveform, request: Request, previous: PartialText | None
+    ) -> PartialText | None:
+        """Return the CTC head's text, which takes the encoder and no more."""
+        if request.task is Task.TRANSLATE:
+            return None
+        if len(waveform) > self.model.max_audio_s * SAMPLE_RATE:
+            return previous
+        heard = self._hear(waveform)
+        return PartialText(heard.ctc.text if heard is not None else "", len(waveform))
 
     def _transcribe(self, sound: Waveform, prompt: Prompt, request: Request) -> Recognition:
         """Recognize what can be heard at once."""

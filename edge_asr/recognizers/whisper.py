@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from edge_asr.bundle import Bundle
     from edge_asr.recognizers.decoding import Decoded, Logits
-    from edge_asr.records import Request, Waveform
+    from edge_asr.records import PartialText, Request, Waveform
     from edge_asr.sessions import Session, Tensor
 
 ENCODER = "encoder_model.onnx"
@@ -95,6 +95,15 @@ class WhisperRecognizer:
     def check(self, request: Request) -> None:
         """Check a request; see :class:`edge_asr.recognizers.Recognizer`."""
         self.bundle.check(request)
+
+    def partial(
+        self,
+        waveform: Waveform,  # noqa: ARG002
+        request: Request,  # noqa: ARG002
+        previous: PartialText | None,  # noqa: ARG002
+    ) -> PartialText | None:
+        """Return None: there is no text before the decoder has run."""
+        return None
 
     def _transcribe(self, waveform: Waveform, request: Request) -> Recognition:
         """Recognize at most 30 s."""

@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from edge_asr.recognizers.granite import GraniteRecognizer
 from edge_asr.recognizers.granite_decoder import GraniteDecoder
 from edge_asr.recognizers.granite_pace import Pace, measure_granite
 from edge_asr.recognizers.pieces import cuts
-from edge_asr.records import Drafting, Drafts, Request, Task
+from edge_asr.records import Drafting, Drafts, PartialText, Request, Task
 
 pytestmark = pytest.mark.export
 
@@ -368,3 +369,42 @@ def test_the_pace_is_measured_stage_by_stage(bundle):
     slow = Pace(encode_s=2.0, prefill_s=1.0, step_s=0.1, verify_s=0.18)
     assert slow.rtf == pytest.approx((2 + 1 + 3.5) / 10)
     assert slow.rtf_with_drafts == pytest.approx((2 + 1 + 0.7) / 10)
+
+
+def test_what_is_said_so_far_is_what_the_ctc_head_reads(recognizer, monkeypatch):
+    hearing(monkeypatch, "so it", sure=True)
+    sound = sound_of(2.0)
+    monkeypatch.setattr(recognizer._decoder, "prefill", None)
+    found = recognizer.partial(sound, Request(), None)
+    assert found == PartialText("so it", len(sound))
+    assert recognizer.partial(np.zeros(8000, np.float32), Request(), found).text == ""
+    assert recognizer.partial(sound, Request(Task.TRANSLATE, target_language="fr"), None) is None
+
+
+def test_two_processes_tell_what_is_said_while_it_is_said(program, bundle, bundles, sample):
+    """A file is heard at the pace it was spoken; another process reads along."""
+    prompts = [path for path in sample.glob("*.flac") if path.stem != "demo"]
+    clip = max(prompts, key=lambda path: path.stat().st_size)
+    places = {"EDGE_ASR_BUNDLES": f"{bundle.directory.parent}:{bundles}"}
+    arguments = ("--bundle", bundle.name, "recognize", "--format=jsonl", "--until-stdin-closes")
+    reader = program.start(*arguments, **places)
+    deadline_s = time.monotonic() + 60
+    while not (program.state / "recognize.sock").exists() and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    try:
+        heard = program.run("listen", "--wav", clip, **places)
+        assert heard.returncode == 0, heard.stderr
+        events = []
+        for line in reader.stdout:
+            events.append(json.loads(line))
+            if events[-1]["event"] == "transcript":
+                break
+    finally:
+        _, problems = reader.communicate(timeout=30)
+    told = [event for event in events if event["event"] == "partial"]
+    assert told, problems
+    assert all(event["text"] and event["source"] == clip.stem for event in told)
+    first = [each for each in told if each["start_utc"] == events[-1]["start_utc"]]
+    durations = [event["duration_s"] for event in first]
+    assert durations == sorted(set(durations))
+    assert durations[-1] <= events[-1]["duration_s"] + 1.0
