@@ -157,6 +157,18 @@ class BacklogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     RECOGNIZER-STOPPED."""
 
 
+class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When old sound goes, to make room. Text stays, and what is held or not transcribed."""
+
+    min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 512
+    """While less is free on the disk (or less than a tenth of it), the oldest sound goes.
+    Megabytes; 0: never."""
+    max_sound_mb: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] = 0
+    """While there is more sound, the oldest goes. Megabytes; 0: no limit."""
+    max_age_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
+    """Sound goes when it is older, counted by clocks that cannot jump. 0: no limit."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -172,6 +184,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How speech becomes text."""
     backlog: BacklogSettings = BacklogSettings()
     """What is left out while much waits to be transcribed."""
+    retention: RetentionSettings = RetentionSettings()
+    """When old sound goes, to make room."""
 
     def microphone(self, name: str) -> MicrophoneSettings:
         """Return the settings of the microphone called ``name``.
@@ -193,6 +207,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "liveness": LivenessSettings,
     "recognition": RecognitionSettings,
     "backlog": BacklogSettings,
+    "retention": RetentionSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""
 

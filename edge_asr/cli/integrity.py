@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.cli.keeping import prune
 from edge_asr.cli.when import when
 from edge_asr.errors import EdgeAsrError, StoreError
 from edge_asr.formats import rfc3339
@@ -189,5 +190,5 @@ def export_chain(context: Context) -> None:
     sys.stdout.flush()
 
 
-COMMANDS = (verify, head, redact, hold, release, key)
+COMMANDS = (verify, head, redact, hold, release, prune, key)
 """What the group ``log`` has from here."""

@@ -152,6 +152,7 @@ def recognize(
       edge-asr --bundle whisper-base recognize --until-idle
     """
     from edge_asr.cli.events import printer
+    from edge_asr.cli.keeping import keeper
     from edge_asr.cli.status import LoadTeller
     from edge_asr.partials import Partials
     from edge_asr.recognize import recognize as run_loop
@@ -168,9 +169,12 @@ def recognize(
         if wants_partials is None:
             wants_partials = context.config.recognition.partials == "auto"
 
+        keep = keeper(context, store)
+
         def alive() -> None:
             notifier.alive()
             watch.look()
+            keep()
 
         n_failed = run_loop(
             store,

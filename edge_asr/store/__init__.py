@@ -29,6 +29,7 @@ from edge_asr.store.ledger import Ledger
 from edge_asr.store.locks import listener_lock, recognizer_lock
 from edge_asr.store.log import Log
 from edge_asr.store.pace import recent_rtf
+from edge_asr.store.retention import Retention
 from edge_asr.store.schema import check_version, migrate
 from edge_asr.store.transcripts import Transcripts
 from edge_asr.store.utterances import Utterances
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
+
+    from edge_asr.store.retention import Limits
 
 __all__ = ["Store"]
 
@@ -95,6 +98,10 @@ class Store:
     def recent_rtf(self) -> float | None:
         """Return the real-time factor of the last transcripts; None before there are any."""
         return recent_rtf(self._database)
+
+    def retention(self, limits: Limits) -> Retention:
+        """Return what keeps this store within limits."""
+        return Retention(self._database, self.state_dir, limits)
 
     @contextmanager
     def listening(self, source: str) -> Iterator[None]:

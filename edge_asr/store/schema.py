@@ -214,12 +214,29 @@ CREATE TABLE unlinking (
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
 """
 
+_RETENTION = """
+-- How long this log has run, by clocks that cannot jump; and who had spoken when a day was full.
+CREATE TABLE age_clock (
+  id            INTEGER PRIMARY KEY CHECK (id = 1),
+  age_ns        INTEGER NOT NULL,
+  utc_ns        INTEGER NOT NULL,
+  monotonic_ns  INTEGER NOT NULL,
+  boot_id       TEXT NOT NULL,
+  clock_quality TEXT NOT NULL
+) STRICT;
+CREATE TABLE age_marks (
+  day               INTEGER PRIMARY KEY,
+  last_utterance_id INTEGER NOT NULL
+) STRICT;
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _begin_chain,
     _WORDS_AND_CERTAINTY,
     _LEDGER,
     _REMOVAL,
+    _RETENTION,
 )
 """Step n leads from version n - 1 to n."""
 

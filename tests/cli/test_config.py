@@ -44,6 +44,7 @@ def test_the_schema_is_json(program):
         "liveness",
         "microphones",
         "recognition",
+        "retention",
         "vad",
     }
 
