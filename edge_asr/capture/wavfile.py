@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from edge_asr.audio import open_sound_file
 from edge_asr.capture.resampling import Resampler, in_words, mono
+from edge_asr.capture.stream import instant_at
 from edge_asr.clock import now
 from edge_asr.records import SAMPLE_RATE, AudioChunk, SourceState, SourceStatus
 
@@ -80,7 +81,10 @@ class WavFile:
             if self._stop.is_set():
                 return
             n_new, n_invalid = file.blocks.n_invalid - n_invalid, file.blocks.n_invalid
-            yield AudioChunk(waveform, start.shifted(_ns(n_samples - len(waveform))), n_new)
+            at = start.shifted(_ns(n_samples - len(waveform)))
+            # Played as it was spoken, it is heard by today's clock, which may have been set since.
+            heard_at = instant_at(at.monotonic_ns) if self._realtime else at
+            yield AudioChunk(waveform, heard_at, n_new)
 
     def _wait_until(self, start: Instant, n_samples: int) -> None:
         """Wait until a microphone would have captured so many samples."""

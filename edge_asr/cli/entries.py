@@ -23,6 +23,7 @@ def fields(entry: Entry) -> dict[str, Any]:
     """Return an entry as the export has it."""
     utterance, transcript = entry.utterance, entry.transcript
     recognition = transcript.recognition
+    corrected_ns = entry.corrected_start_utc_ns
     return {
         "utterance_id": utterance.utterance_id,
         "version": transcript.version,
@@ -32,6 +33,7 @@ def fields(entry: Entry) -> dict[str, Any]:
         "language_probability": recognition.language_probability,
         "source": utterance.source,
         "start_utc": rfc3339(utterance.start.utc_ns),
+        "start_utc_corrected": None if corrected_ns is None else rfc3339(corrected_ns),
         "end_utc": rfc3339(end_utc_ns(utterance)),
         "duration_s": round(utterance.duration_s, 3),
         "bundle": transcript.bundle,
@@ -121,6 +123,7 @@ COLUMNS = (
     "language_probability",
     "source",
     "start_utc",
+    "start_utc_corrected",
     "end_utc",
     "duration_s",
     "bundle",

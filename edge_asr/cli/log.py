@@ -86,7 +86,7 @@ def show(context: Context, utterance: str) -> None:
     """
     with Store.open(context.state_dir, readonly=True) as store:
         found = find_utterance(store, utterance)
-        _show_utterance(found, context)
+        _show_utterance(found, context, store.corrected_utc_ns(found.start))
         for transcript in store.transcripts.versions(found.utterance_id):
             _show_version(transcript)
         reason = store.integrity.redacted_because(found.utterance_id)
@@ -221,12 +221,14 @@ def _printer() -> Callable[[Entry], None]:
     return pretty
 
 
-def _show_utterance(utterance: Utterance, context: Context) -> None:
+def _show_utterance(utterance: Utterance, context: Context, corrected_ns: int | None) -> None:
     start = utterance.start
+    better = [] if corrected_ns is None else [("corrected", f"{rfc3339(corrected_ns)}  (by now)")]
     for title, value in (
         ("utterance", f"{utterance.utterance_id}  {utterance.uid}"),
         ("source", one_line(utterance.source)),
         ("start", f"{rfc3339(start.utc_ns)}  (clock: {start.clock_quality})"),
+        *better,
         ("end", f"{rfc3339(written.end_utc_ns(utterance))}  ({utterance.end_reason})"),
         ("duration", f"{utterance.duration_s:.3f} s"),
         ("boot", f"{start.boot_id}, {start.monotonic_ns / 1e9:.3f} s after it"),

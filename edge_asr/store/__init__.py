@@ -21,6 +21,7 @@ from edge_asr.errors import StoreError
 from edge_asr.store.alarms import Alarms
 from edge_asr.store.anchors import Anchors
 from edge_asr.store.database import Database
+from edge_asr.store.dating import Dating
 from edge_asr.store.doorbell import Doorbell
 from edge_asr.store.files import file_errors, make_directory
 from edge_asr.store.gaps import Gaps
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from edge_asr.records import Instant
     from edge_asr.store.retention import Limits
 
 __all__ = ["Store"]
@@ -94,6 +96,10 @@ class Store:
             database.close()
             raise
         return cls(state_dir, database)
+
+    def corrected_utc_ns(self, moment: Instant) -> int | None:
+        """Return when a recorded moment really was, where that is known better by now."""
+        return Dating(self._database).corrected_utc_ns(moment)
 
     def recent_rtf(self) -> float | None:
         """Return the real-time factor of the last transcripts; None before there are any."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge_asr.alarms import Alarm, AlarmCode
 from edge_asr.records import ClockQuality, Instant
 from edge_asr.store.chain import append
+from edge_asr.store.dating import Dating, real_time_sql
 
 if TYPE_CHECKING:
     from edge_asr.store.database import Database, Row
@@ -17,6 +18,8 @@ _ALARMS = (
     " e.utc_ns, e.monotonic_ns, e.boot_id, e.clock_quality, e.detail"
     " FROM alarms a LEFT JOIN alarm_ends e ON e.alarm_id = a.id"
 )
+_RAISED = real_time_sql("a.utc_ns", "a.monotonic_ns", "a.boot_id")
+_CLEARED = real_time_sql("e.utc_ns", "e.monotonic_ns", "e.boot_id")
 
 
 class Alarms:
@@ -67,13 +70,11 @@ class Alarms:
         until_utc_ns: int = _LAST_NS,
         source: str | None = None,
     ) -> list[Alarm]:
-        """Return the alarms that were active in a stretch of time, in the order they were raised.
-
-        One that was raised or cleared under another clock than the stretch is meant in is in it
-        when either moment is.
-        """
+        """Return the alarms that were active in a stretch of time, as they were raised."""
+        Dating(self._database).prepare()
         rows = self._database.rows(
-            f"{_ALARMS} WHERE a.utc_ns <= ? AND coalesce(max(e.utc_ns, a.utc_ns), ?) >= ?"
+            f"{_ALARMS} WHERE {_RAISED} <= ? AND CASE WHEN e.id IS NULL THEN ? ELSE {_CLEARED} END"
+            " >= ?"
             " AND coalesce(a.source = ?, 1) ORDER BY a.id",
             (until_utc_ns, _LAST_NS, since_utc_ns, source),
         )

@@ -116,18 +116,6 @@ class Anchors:
         """Return how to date a boot."""
         return wakes_of(self._of(boot_id))
 
-    def corrected_utc_ns(self, moment: Instant) -> int | None:
-        """Return when a recorded moment really was, where that is known better by now.
-
-        Returns:
-            Nanoseconds since 1970 UTC; None when nothing better than the record is known.
-        """
-        wake = wake_at(self.wakes(moment.boot_id), moment.monotonic_ns)
-        if wake is None:
-            return None
-        corrected = moment.monotonic_ns + wake.offset_ns
-        return corrected if abs(corrected - moment.utc_ns) > JUMP_NS else None
-
     def _of(self, boot_id: str) -> list[Anchor]:
         rows = self._database.rows(
             "SELECT boot_id, monotonic_ns, utc_ns, suspended_ns, clock_quality"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_asr.store.chain import append
+from edge_asr.store.dating import Dating, real_time_sql
 from edge_asr.store.rows import GAP_COLUMNS, gap_from
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from edge_asr.store.database import Database
 
 _LAST_NS = (1 << 63) - 1
+_START = real_time_sql("start_utc_ns", "start_monotonic_ns", "gaps.boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,10 @@ class Gaps:
         source: str | None = None,
     ) -> list[SourceGap]:
         """Return the gaps that touch a stretch of time, in the order they were recorded."""
+        Dating(self._database).prepare()
         rows = self._database.rows(
-            f"SELECT source, {GAP_COLUMNS} FROM gaps WHERE start_utc_ns <= ?"
-            " AND start_utc_ns + duration_s * 1e9 >= ? AND coalesce(source = ?, 1) ORDER BY id",
+            f"SELECT source, {GAP_COLUMNS} FROM gaps WHERE {_START} <= ?"
+            f" AND {_START} + duration_s * 1e9 >= ? AND coalesce(source = ?, 1) ORDER BY id",
             (until_utc_ns, since_utc_ns, source),
         )
         return [SourceGap(name, gap_from(tuple(row))) for name, *row in rows]

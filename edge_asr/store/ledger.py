@@ -114,7 +114,7 @@ class Ledger:
             now: until then a watch that goes on is known.
         """
         watches = self._watches(source, now)
-        row = placed(list(self._lives(watches)))
+        row = placed(list(self._lives(source, watches)))
         spans = _between(row)
         for item in row:
             if item.start_utc_ns < end_utc_ns and item.end_utc_ns > start_utc_ns:
@@ -152,7 +152,7 @@ class Ledger:
             watches[-1] = replace(last, end_ns=max(last.end_ns, now.monotonic_ns))
         return watches
 
-    def _lives(self, watches: list[_Watched]) -> Iterator[Life]:
+    def _lives(self, source: str, watches: list[_Watched]) -> Iterator[Life]:
         boots: dict[str, list[_Watched]] = {}
         for watch in watches:
             boots.setdefault(watch.boot_id, []).append(watch)
@@ -162,7 +162,7 @@ class Ledger:
             yield Life(
                 boot_id,
                 min(watch.start_ns for watch in of_boot),
-                max(watch.end_ns for watch in of_boot),
+                max(self._last_evidence_ns(source, boot_id), *(w.end_ns for w in of_boot)),
                 tuple(self._anchors.wakes(boot_id)) or (own,),
             )
 
@@ -179,7 +179,19 @@ class Ledger:
         spans += self._gaps(source, item.life.boot_id, start_ns, end_ns)
         spans += self._speech(source, item.life.boot_id, start_ns, end_ns)
         moved = [replace(w, offset_ns=w.offset_ns + item.moved_ns) for w in item.life.wakes]
-        return dated(flattened(clipped(spans, start_ns, end_ns)), moved)
+        life = clipped(spans, item.life.start_monotonic_ns, item.life.end_monotonic_ns)
+        return dated(flattened(clipped(life, start_ns, end_ns)), moved)
+
+    def _last_evidence_ns(self, source: str, boot_id: str) -> int:
+        """Return until when a boot is known of by what was stored, perhaps after a heartbeat."""
+        last = "WHERE boot_id = ? AND source = ? ORDER BY start_monotonic_ns DESC LIMIT 1"
+        rows = self._database.rows(
+            "SELECT * FROM (SELECT start_monotonic_ns, CAST(n_samples AS REAL) / ?"
+            f" FROM utterances {last}) UNION ALL"
+            f" SELECT * FROM (SELECT start_monotonic_ns, duration_s FROM gaps {last})",
+            (SAMPLE_RATE, boot_id, source, boot_id, source),
+        )
+        return max((at_ns + round(duration_s * 1e9) for at_ns, duration_s in rows), default=0)
 
     def _gaps(self, source: str, boot_id: str, start_ns: int, end_ns: int) -> list[Span]:
         rows = self._database.rows(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_asr.store.dating import Dating, real_time_sql
 from edge_asr.store.query import parse_query
 from edge_asr.store.rows import (
     N_TRANSCRIPT_COLUMNS,
@@ -35,12 +36,17 @@ _IS_LATEST = (
 )
 
 
+_SPOKEN = real_time_sql("u.start_utc_ns", "u.start_monotonic_ns", "u.boot_id")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One version of what was said, and the utterance it is of."""
 
     utterance: Utterance
     transcript: Transcript
+    corrected_start_utc_ns: int | None = None
+    """When it began, where the clock of its boot is known better by now than it was then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,8 @@ class Filter:
     def conditions(self) -> tuple[list[str], list[object]]:
         """Return conditions on ``utterances u`` and ``transcripts t``, and their values."""
         given = {
-            "u.start_utc_ns >= ?": self.since_utc_ns,
-            "u.start_utc_ns < ?": self.until_utc_ns,
+            f"{_SPOKEN} >= ?": self.since_utc_ns,
+            f"{_SPOKEN} < ?": self.until_utc_ns,
             "u.source = ?": self.source,
             "t.language = ?": self.language,
         }
@@ -80,6 +86,7 @@ class Log:
     ) -> Iterator[Entry]:
         """Yield entries, oldest utterance first: the latest version of each, or all versions."""
         conditions, values = wanted.conditions()
+        Dating(self._database).prepare()
         conditions.append("(t.utterance_id, t.version) > (?, ?)")
         if not all_versions:
             conditions.append(_IS_LATEST)
@@ -89,7 +96,7 @@ class Log:
         )
         last = (0, 0)
         while page := self._database.rows(sql, (*values, *last)):
-            entries = [_entry(row) for row in page]
+            entries = self._entries(page)
             yield from entries
             last = (entries[-1].transcript.utterance_id, entries[-1].transcript.version)
 
@@ -98,7 +105,7 @@ class Log:
         rows = self._database.rows(
             f"SELECT {_COLUMNS} {_FROM} {_IS_LATEST} ORDER BY t.utterance_id DESC LIMIT ?", (n,)
         )
-        return [_entry(row) for row in reversed(rows)]
+        return self._entries(rows[::-1])
 
     def since(self, after: int) -> tuple[list[Entry], int]:
         """Return what was transcribed since then, in that order, and where to go on from.
@@ -109,7 +116,7 @@ class Log:
         rows = self._database.rows(
             f"SELECT {_COLUMNS}, t.id {_FROM} t.id > ? ORDER BY t.id LIMIT {PAGE}", (after,)
         )
-        return [_entry(row) for row in rows], rows[-1][-1] if rows else after
+        return self._entries(rows), rows[-1][-1] if rows else after
 
     def position(self) -> int:
         """Return the end of the log, for :meth:`since`."""
@@ -125,6 +132,7 @@ class Log:
         if not query.terms:
             return []
         conditions, values = wanted.conditions()
+        Dating(self._database).prepare()
         if query.needs_scan:
             conditions += ["t.text LIKE ? ESCAPE '\\'"] * len(query.terms)
             values += query.patterns
@@ -136,9 +144,14 @@ class Log:
             " ORDER BY t.utterance_id DESC LIMIT ?",
             (*values, limit),
         )
-        return [_entry(row) for row in rows]
+        return self._entries(rows)
 
-
-def _entry(row: Row) -> Entry:
-    middle, end = N_UTTERANCE_COLUMNS, N_UTTERANCE_COLUMNS + N_TRANSCRIPT_COLUMNS
-    return Entry(utterance_from(row[:middle]), transcript_from(row[middle:end]))
+    def _entries(self, rows: list[Row]) -> list[Entry]:
+        dating = Dating(self._database)
+        middle, end = N_UTTERANCE_COLUMNS, N_UTTERANCE_COLUMNS + N_TRANSCRIPT_COLUMNS
+        entries = []
+        for row in rows:
+            utterance = utterance_from(row[:middle])
+            corrected_ns = dating.corrected_utc_ns(utterance.start)
+            entries.append(Entry(utterance, transcript_from(row[middle:end]), corrected_ns))
+        return entries

@@ -31,6 +31,7 @@ KEYS = [
     "language_probability",
     "source",
     "start_utc",
+    "start_utc_corrected",
     "end_utc",
     "duration_s",
     "bundle",
