@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from edge_asr.capture import microphone
 from edge_asr.capture.devices import list_microphones
 from edge_asr.capture.microphone import Microphone
 from edge_asr.config import MicrophoneSettings
@@ -205,6 +206,23 @@ def test_a_listener_that_is_held_up_for_long_loses_nothing(virtual_microphone, m
         rest = list(itertools.islice(items, 40))
         assert microphone.child_pid == pid
     assert all(is_sound(item) for item in rest)
+
+
+def test_a_sound_card_that_comes_ends_the_wait(virtual_microphone, listen, monkeypatch, tmp_path):
+    """A card is looked for at once, however long the microphone was away."""
+    cards = tmp_path / "cards"
+    cards.write_text("--- no soundcards ---\n")
+    monkeypatch.setattr(microphone, "SOUND_CARDS", cards)
+    monkeypatch.setattr(microphone, "FIRST_BACK_OFF_S", 30.0)
+    monkeypatch.setattr(microphone, "LONGEST_BACK_OFF_S", 30.0)
+    virtual_microphone.kill()
+    listening = listen(virtual_microphone.variables)
+    listening.wait_for(is_absent)
+    virtual_microphone.start()
+    plugged = time.monotonic()
+    cards.write_text(" 0 [Device         ]: USB-Audio - USB PnP Sound Device\n")
+    back, _ = listening.wait_for(is_hearing, since=plugged)
+    assert back - plugged < 3.0 + WAKES_AFTER_S
 
 
 def test_a_machine_without_a_sound_server_is_a_state_that_costs_little(virtual_microphone, listen):
