@@ -33,8 +33,6 @@ class AlarmCode(StrEnum):
     """Speech comes faster than it is transcribed."""
     RECOGNIZER_STOPPED = "RECOGNIZER-STOPPED"
     """Utterances wait, and nothing transcribes them."""
-    PARTIALS_OFF = "PARTIALS-OFF"
-    """Text of unfinished utterances is left out, to catch up."""
     SECOND_PASS_OFF = "SECOND-PASS-OFF"  # noqa: S105 (no password)
     """The second pass waits, to catch up."""
     FALLBACK_BUNDLE = "FALLBACK-BUNDLE"

@@ -1,9 +1,9 @@
 """The backlog: how much waits for text, when it will be done, and what is left out meanwhile.
 
 Sound is never dropped. When the backlog grows, what costs time and can be spared is left out, in
-steps: the text of unfinished utterances, the second pass, at last the larger bundle. Each step is
-taken above a threshold and taken back below half of it, so that none flickers, and stands in the
-log as an alarm with its reason.
+steps: the second pass, then the larger bundle. Each step is taken above a threshold and taken back
+below half of it, so that none flickers, and stands in the log as an alarm with its reason. (The
+text of unfinished utterances is computed only while nothing waits at all: edge_asr.partials.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ LOOK_INTERVAL_S = 2.0
 STOPPED_INTERVAL_S = 15.0
 _BACK_UP = 0.5
 _WHAT = {
-    AlarmCode.PARTIALS_OFF: "text of unfinished utterances is left out",
     AlarmCode.SECOND_PASS_OFF: "the second pass waits",
     AlarmCode.FALLBACK_BUNDLE: "the fallback bundle transcribes",
     AlarmCode.RECOGNIZER_BEHIND: "speech comes faster than it is transcribed",
@@ -86,7 +85,6 @@ class BacklogPolicy:
         self, settings: BacklogSettings, book: AlarmBook, steps: Collection[AlarmCode]
     ) -> None:
         thresholds = {
-            AlarmCode.PARTIALS_OFF: settings.partials_off_s,
             AlarmCode.SECOND_PASS_OFF: settings.second_pass_off_s,
             AlarmCode.FALLBACK_BUNDLE: settings.fallback_s,
             AlarmCode.RECOGNIZER_BEHIND: settings.behind_s,
@@ -110,11 +108,6 @@ class BacklogPolicy:
             detail = f"caught up: {words}" if taken else f"{_WHAT[code]}: {words}"
             self._book.take([AlarmChange(code, not taken, detail)])
         self._book.retry()
-
-    @property
-    def partials_allowed(self) -> bool:
-        """Whether there is time for the text of unfinished utterances."""
-        return AlarmCode.PARTIALS_OFF not in self._taken
 
     @property
     def second_pass_allowed(self) -> bool:

@@ -8,7 +8,7 @@ of threads is always stated.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ from edge_asr.errors import BundleError, EdgeAsrError
 from edge_asr.prepared import DATA_SUFFIX, prepared_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -58,6 +58,28 @@ def tensor(array: np.ndarray[Any, Any]) -> Tensor:
     return Tensor.ortvalue_from_numpy(np.asarray(array, order="C"))
 
 
+_listeners: list[Callable[[], None]] = []
+
+
+@contextmanager
+def progress_told(alive: Callable[[], None]) -> Iterator[None]:
+    """Have ``alive`` called after each run of any graph of this process: each token is progress.
+
+    It is the process that a watchdog watches, so this is a matter of the process, and no
+    recognizer needs to know.
+    """
+    _listeners.append(alive)
+    try:
+        yield
+    finally:
+        _listeners.remove(alive)
+
+
+def _after_run() -> None:
+    for alive in _listeners:
+        alive()
+
+
 class Session:
     """One graph of a bundle, ready to run."""
 
@@ -93,6 +115,7 @@ class Session:
         values = self._session.run_with_ort_values(
             list(outputs), dict(inputs), _run_options(give_back=give_back)
         )
+        _after_run()
         return dict(zip(outputs, values, strict=True))
 
     def bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Binding:
@@ -133,6 +156,7 @@ class Binding:
         """
         self._bind(inputs, outputs)
         self._session.run_with_iobinding(self._binding, _run_options(give_back=give_back))
+        _after_run()
 
     def _bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
         for name, value in inputs.items():

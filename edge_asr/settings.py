@@ -141,8 +141,6 @@ class BacklogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Each step is taken back when the backlog is half of its threshold.
     """
 
-    partials_off_s: Seconds = 30.0
-    """Seconds of waiting speech from which the text of unfinished utterances is left out."""
     second_pass_off_s: Seconds = 120.0
     """Seconds of waiting speech from which the second pass waits."""
     fallback_bundle: str | None = None

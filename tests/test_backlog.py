@@ -12,8 +12,8 @@ from edge_asr.stepping import SteppingRecognizer
 from edge_asr.store import Store
 from tests.store.speech import say, write_down_first
 
-STEPS = (AlarmCode.PARTIALS_OFF, AlarmCode.SECOND_PASS_OFF, AlarmCode.FALLBACK_BUNDLE)
-SETTINGS = BacklogSettings(partials_off_s=10, second_pass_off_s=20, fallback_s=40, behind_s=80)
+STEPS = (AlarmCode.SECOND_PASS_OFF, AlarmCode.FALLBACK_BUNDLE)
+SETTINGS = BacklogSettings(second_pass_off_s=10, fallback_s=40, behind_s=80)
 
 
 @pytest.fixture
@@ -58,24 +58,19 @@ def test_each_step_is_taken_above_its_threshold_and_taken_back_below_half_of_it(
     for backlog_s in (5, 15, 9, 45, 19, 6, 4):
         policy.consider(Load(1, float(backlog_s), 1.0))
     assert changes(told) == [
-        ("PARTIALS-OFF", True),  # 15; 9 is still above half of 10
-        ("SECOND-PASS-OFF", True),  # 45
-        ("FALLBACK-BUNDLE", True),
+        ("SECOND-PASS-OFF", True),  # 15; 9 is still above half of 10
+        ("FALLBACK-BUNDLE", True),  # 45
         ("FALLBACK-BUNDLE", False),  # 19
-        ("SECOND-PASS-OFF", False),  # 6
-        ("PARTIALS-OFF", False),  # 4
+        ("SECOND-PASS-OFF", False),  # 4
     ]
-    assert told[0].detail == (
-        "text of unfinished utterances is left out: 1 utterances (15 s) wait, done in about 15 s"
-    )
+    assert told[0].detail == ("the second pass waits: 1 utterances (15 s) wait, done in about 15 s")
     assert active(store) == []
-    assert len(store.alarms.between()) == 3
+    assert len(store.alarms.between()) == 2
 
 
 def test_a_policy_says_what_there_is_time_for(book):
     policy = BacklogPolicy(SETTINGS, book, STEPS)
     policy.consider(Load(1, 25.0, 1.0))
-    assert not policy.partials_allowed
     assert not policy.second_pass_allowed
     assert not policy.fallback_wanted
     policy.consider(Load(1, 100.0, 1.0))
@@ -90,7 +85,7 @@ def test_a_step_that_there_is_nothing_to_leave_out_for_is_not_taken(book, told):
 
 def test_a_new_start_takes_back_what_a_dead_one_had_left_out(book, store):
     BacklogPolicy(SETTINGS, book, STEPS).consider(Load(1, 100.0, 1.0))
-    assert len(active(store)) == 4
+    assert len(active(store)) == 3
     BacklogPolicy(SETTINGS, book, STEPS)
     assert active(store) == []
 
@@ -104,10 +99,10 @@ def test_a_step_that_the_disk_refuses_to_note_is_noted_later(book, told, store, 
     with monkeypatch.context() as disk:
         disk.setattr(store.alarms, "raise_alarm", refuse)
         policy.consider(Load(1, 15.0, 1.0))
-        assert not policy.partials_allowed
+        assert not policy.second_pass_allowed
         assert told == []
     policy.consider(Load(1, 15.0, 1.0))
-    assert changes(told) == [("PARTIALS-OFF", True)]
+    assert changes(told) == [("SECOND-PASS-OFF", True)]
 
 
 class Clock:

@@ -156,12 +156,17 @@ def recognize(
     from edge_asr.cli.status import LoadTeller
     from edge_asr.partials import Partials
     from edge_asr.recognize import recognize as run_loop
+    from edge_asr.sessions import progress_told
     from edge_asr.store import Store
 
     notifier = context.notifier()
     stop = stop_event(also_when_stdin_closes=is_child)
     show = printer(output)
-    with Store.open(context.state_dir) as store, store.recognizing():
+    with (
+        Store.open(context.state_dir) as store,
+        store.recognizing(),
+        progress_told(notifier.alive),
+    ):
         notifier.extend_timeout(60.0)
         recognizer, watch = _recognizer(context, store, show, LoadTeller(output, notifier).tell)
         notifier.ready(f"recognizing with {recognizer.bundle.name}")

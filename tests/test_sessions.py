@@ -1,0 +1,24 @@
+"""Each step of a model is progress, which a watchdog hears of."""
+
+import pytest
+import soundfile
+
+from edge_asr.bundle import open_bundle
+from edge_asr.recognizers import open_recognizer
+from edge_asr.records import Request
+from edge_asr.sessions import progress_told
+
+pytestmark = pytest.mark.bundle
+
+
+def test_a_recognizer_tells_progress_while_it_transcribes(bundles, sample):
+    waveform, _ = soundfile.read(sample / "demo.flac", dtype="float32", frames=4 * 16_000)
+    recognizer = open_recognizer(open_bundle(bundles / "whisper-tiny.en"), n_threads=1)
+    told = []
+    with progress_told(lambda: told.append(None)):
+        recognition = recognizer.transcribe(waveform, Request(language="en"))
+    # The encoder once, then at least each word.
+    assert len(told) > len(recognition.text.split()) > 3
+    before = len(told)
+    recognizer.transcribe(waveform[:16_000], Request(language="en"))
+    assert len(told) == before
