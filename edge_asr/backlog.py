@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_asr.alarms import AlarmChange, AlarmCode
+from edge_asr.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -143,7 +144,10 @@ class BacklogWatch:
         if now_s - self._looked_at_s < LOOK_INTERVAL_S:
             return
         self._looked_at_s = now_s
-        load = load_of(self._store)
+        try:
+            load = load_of(self._store)
+        except StoreError:  # whatever it is, the loop meets it where it matters
+            return
         self._policy.consider(load)
         self._observe(load)
 

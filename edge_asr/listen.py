@@ -86,6 +86,7 @@ class Listener:
         observe: is told of everything, after it was committed.
         liveness: judges whether the microphone is well; None where there is nothing to judge.
         live: the source does not wait: while the disk refuses, its sound is kept in memory.
+        look_around: is called about once a second, in the thread that uses the store.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Listener:
         observe: Callable[[ListenEvent], None],
         liveness: Liveness | None = None,
         live: bool = False,
+        look_around: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._hearing = Hearing(vad, settings)
@@ -110,6 +112,7 @@ class Listener:
         """A sample's position, and when it was captured."""
         self._timed_at_s = time.monotonic()
         self._live = live
+        self._look_around = look_around
         self._buffer: Buffer | None = None
         self._refused: tuple[str, float] | None = None
         """What the disk said first, and when."""
@@ -185,8 +188,9 @@ class Listener:
         self._store.anchors.note(moment)
         watch = self._store.watches.begin(self._source_name, moment)
         yield watch
-        watch.end()
-        self._alarms.clear_all("listening ended")
+        with suppress(StoreError):  # then the next start ends it
+            watch.end()
+            self._alarms.clear_all("listening ended")
 
     def _take_status(self, watch: Watch, status: SourceStatus, arrived_ns: int) -> None:
         if status.state is not SourceState.HEARING:
@@ -217,6 +221,7 @@ class Listener:
             self._timed_at_s = time.monotonic()
             with suppress(StoreError):  # asked again in a second
                 self._store.anchors.note(now())
+                self._look_around()
             self._alarms.retry()
         watch.beat()
 

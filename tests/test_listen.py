@@ -132,3 +132,20 @@ def test_a_closed_utterance_rings_the_doorbell(tmp_path):
             listen(listener_store, *chunks(tone(1.0), silence(1.0)))
         waiter.join(10)
     assert rang == [True]
+
+
+def test_the_store_is_used_by_one_thread_at_a_time(store):
+    """What looks around uses the store: elsewhere it would end up within a transaction."""
+    storing, looking = set(), set()
+    listener = Listener(
+        store,
+        LoudnessDetector(),
+        SETTINGS,
+        source_name="mic",
+        observe=lambda _event: storing.add(threading.get_ident()),
+        look_around=lambda: looking.add(threading.get_ident()),
+    )
+    listener._timed_at_s -= 60
+    listener.listen(chunks(tone(1.0), silence(1.0)), alive=lambda: None)
+    assert len(looking) == 1
+    assert looking == storing

@@ -89,6 +89,9 @@ def listen(
             show(utterance)
         for problem in repair.problems:
             click.echo(f"edge-asr: {problem.path}: {problem.why}", err=True)
+        watch = RecognizerWatch(
+            store, context.config.backlog.stopped_after_s, AlarmBook(store, "", show)
+        )
         listener = Listener(
             store,
             vad,
@@ -97,18 +100,11 @@ def listen(
             observe=show,
             liveness=None if fast else Liveness(context.config.liveness),
             live=not fast,
+            look_around=watch.look,
         )
         notifier.ready(f"listening to {source.name}")
-        watch = RecognizerWatch(
-            store, context.config.backlog.stopped_after_s, AlarmBook(store, "", show)
-        )
-
-        def alive() -> None:
-            notifier.alive()
-            watch.look()
-
         with source:
-            listener.listen(source, alive=alive)
+            listener.listen(source, alive=notifier.alive)
         notifier.stopping()
 
 
