@@ -94,8 +94,13 @@ class BacklogPolicy:
         self._thresholds = {code: s for code, s in thresholds.items() if code in wanted}
         self._taken: set[AlarmCode] = set()
         self._book = book
-        # What an earlier life left out is not left out any more.
-        self._book.take(AlarmChange(code, False, "started anew") for code in thresholds)
+        self._codes = tuple(thresholds)
+        self.end("started anew")  # what an earlier life left out is not left out any more
+
+    def end(self, why: str) -> None:
+        """Take all steps back: nobody transcribes any more, so nothing is left out."""
+        self._taken.clear()
+        self._book.take(AlarmChange(code, active=False, detail=why) for code in self._codes)
 
     def consider(self, load: Load) -> None:
         """Take steps, or take them back."""
@@ -137,6 +142,10 @@ class BacklogWatch:
         self._policy = policy
         self._observe = observe
         self._looked_at_s = -LOOK_INTERVAL_S
+
+    def end(self) -> None:
+        """Take back what is left out: the loop ends."""
+        self._policy.end("the recognizer ended")
 
     def look(self) -> None:
         """Look, unless that was a moment ago."""

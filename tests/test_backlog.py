@@ -90,6 +90,14 @@ def test_a_new_start_takes_back_what_a_dead_one_had_left_out(book, store):
     assert active(store) == []
 
 
+def test_a_recognizer_that_ends_leaves_nothing_out(book, store):
+    policy = BacklogPolicy(SETTINGS, book, STEPS)
+    policy.consider(Load(1, 100.0, 1.0))
+    policy.end("the recognizer ended")
+    assert active(store) == []
+    assert policy.second_pass_allowed
+
+
 def test_a_step_that_the_disk_refuses_to_note_is_noted_later(book, told, store, monkeypatch):
     policy = BacklogPolicy(SETTINGS, book, STEPS)
 

@@ -191,6 +191,7 @@ def recognize(
             else None,
         )
         notifier.stopping()
+        watch.end()
     if until_idle and n_failed:
         raise EdgeAsrError(
             f"{n_failed} utterances could not be transcribed; see the messages above"
