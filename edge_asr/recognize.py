@@ -127,5 +127,6 @@ def _transcribe(
         bundle=recognizer.bundle.name,
         bundle_sha256=recognizer.bundle.sha256,
         created_utc_ns=time.time_ns(),
+        request_sha256=request.sha256,
     )
     return None if transcript is None else Recognized(utterance, transcript)

@@ -7,7 +7,9 @@ shape ``(n_samples,)``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -145,10 +147,16 @@ class Utterance:
 
 
 class Task(StrEnum):
-    """What to do with speech."""
+    """What to do with speech, or with its text."""
 
     TRANSCRIBE = "transcribe"
     TRANSLATE = "translate"
+    POLISH = "polish"
+    """Rewrite a transcript as a prompt says, which only text models do."""
+
+
+SPEECH_TASKS = (Task.TRANSCRIBE, Task.TRANSLATE)
+"""What can be asked of a recognizer."""
 
 
 class Drafts(StrEnum):
@@ -192,6 +200,18 @@ class Request:
     punctuated: bool = False
     """Ask for punctuation and capital letters, where a bundle writes them only on request."""
     drafting: Drafting = Drafting()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what it asks beyond the defaults: fields to come change nothing of it."""
+        given = {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
+        return hashlib.sha256(
+            json.dumps(given, sort_keys=True, default=asdict).encode()
+        ).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,3 +273,11 @@ class Transcript:
     bundle_sha256: str
     """SHA-256 of that bundle's manifest: the model's identity."""
     created_utc_ns: int
+    parent_version: int | None = None
+    """The version whose text it was made from; None: it was made from the sound."""
+    request_sha256: str | None = None
+    """SHA-256 of what was asked of the bundle (a request, a prompt): with the bundle's, it tells
+    one pass from another. None in logs older than this column."""
+    is_shown: bool = True
+    """False for a second pass that went wrong: it is kept, and the version before it goes on
+    standing for the utterance."""

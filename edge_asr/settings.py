@@ -95,7 +95,7 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     languages: tuple[LanguageCode, ...] = ("en", "fr", "de", "es", "pt", "ja")
     """Languages that detection may answer; empty: all that the bundle knows. The fewer, the surer:
     among a hundred, an accent may pass for Welsh. Only used where ``language`` is null."""
-    task: Task = Task.TRANSCRIBE
+    task: Literal["transcribe", "translate"] = "transcribe"
     """``transcribe`` writes down what was said, ``translate`` says it in another language."""
     target_language: LanguageCode | None = None
     """For the task translate; null: English."""
@@ -123,7 +123,7 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     def request(self) -> Request:
         """What is asked of the recognizer."""
         return Request(
-            task=self.task,
+            task=Task(self.task),
             language=self.language,
             allowed_languages=() if self.language else self.languages,
             target_language=self.target_language,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_asr.records import Drafts, Task
+from edge_asr.records import SPEECH_TASKS, Drafts, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,9 @@ _OPTIONS = (
         help="Languages that detection may answer, with commas: en,de,fr.",
     ),
     click.option(
-        "--task", type=click.Choice([task.value for task in Task]), help="Default: transcribe."
+        "--task",
+        type=click.Choice([task.value for task in SPEECH_TASKS]),
+        help="Default: transcribe.",
     ),
     click.option("--target-language", metavar="CODE", help="For the task translate; else English."),
     click.option("--keywords", metavar="WORDS", help='Words to expect: "Kanban, Siemens S7".'),

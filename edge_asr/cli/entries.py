@@ -38,6 +38,9 @@ def fields(entry: Entry) -> dict[str, Any]:
         "duration_s": round(utterance.duration_s, 3),
         "bundle": transcript.bundle,
         "bundle_sha256": transcript.bundle_sha256,
+        "request_sha256": transcript.request_sha256,
+        "parent_version": transcript.parent_version,
+        "is_shown": transcript.is_shown,
         "decode_s": round(recognition.decode_s, 3),
         "rtf": round(real_time_factor(recognition.decode_s, utterance.duration_s), 4),
         "task": recognition.task.value,
@@ -102,7 +105,7 @@ def _segment(entry: Entry, first: Utterance) -> Segment:
 
 
 def plain(entry: Entry) -> str:
-    """Return one line for a pipe: id, start, source, language, text, with tabs between."""
+    """Return one line for a pipe: id, start, source, language, text, bundle; tabs between."""
     utterance, recognition = entry.utterance, entry.transcript.recognition
     cells = (
         str(utterance.utterance_id),
@@ -110,6 +113,7 @@ def plain(entry: Entry) -> str:
         one_line(utterance.source),
         recognition.language,
         one_line(recognition.text),
+        entry.transcript.bundle,
     )
     return "\t".join(cells)
 
@@ -128,6 +132,9 @@ COLUMNS = (
     "duration_s",
     "bundle",
     "bundle_sha256",
+    "request_sha256",
+    "parent_version",
+    "is_shown",
     "decode_s",
     "rtf",
     "task",

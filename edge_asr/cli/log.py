@@ -36,6 +36,9 @@ _since = click.option(
     "--since", type=when, metavar="WHEN", help="Only from then on: 2h, 3d, 2026-11-24."
 )
 _until = click.option("--until", type=when, metavar="WHEN", help="Only before then.")
+_from_sound = click.option(
+    "--from-sound", is_flag=True, help="As it was transcribed, without what was polished since."
+)
 
 
 @click.group()
@@ -60,16 +63,17 @@ for _command in COMMANDS:
 @log.command()
 @click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@_from_sound
 @click.pass_obj
-def tail(context: Context, count: int, follow: bool) -> None:  # noqa: FBT001
+def tail(context: Context, count: int, follow: bool, from_sound: bool) -> None:  # noqa: FBT001
     """Print the last utterances, oldest first."""
     with Store.open(context.state_dir, readonly=True) as store:
         show = _printer()
         position = store.log.position()
-        for entry in store.log.last(count):
+        for entry in store.log.last(count, Filter(from_sound=from_sound)):
             show(entry)
         while follow:
-            more, position = store.log.since(position)
+            more, position = store.log.since(position, from_sound=from_sound)
             for entry in more:
                 show(entry)
             if not more:
@@ -110,6 +114,7 @@ def show(context: Context, utterance: str) -> None:
 @click.option("--language", metavar="CODE", help="Only in this language (en, de, ...).")
 @_source
 @_since
+@_from_sound
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @click.option(
     "--format", "output", type=click.Choice(["text", "jsonl"]), default="text", show_default=True
@@ -121,6 +126,7 @@ def search(
     language: str | None,
     source: str | None,
     since: int | None,
+    from_sound: bool,  # noqa: FBT001
     limit: int,
     output: str,
 ) -> None:
@@ -131,7 +137,7 @@ def search(
       edge-asr log search pump
       edge-asr log search '"pump seven" leak*' --since 3d --source press-4
     """
-    wanted = Filter(since_utc_ns=since, source=source, language=language)
+    wanted = Filter(since_utc_ns=since, source=source, language=language, from_sound=from_sound)
     with Store.open(context.state_dir, readonly=True) as store:
         found = store.log.search(query, wanted, limit=limit)
         if output == "jsonl":
@@ -153,6 +159,7 @@ def search(
 @_since
 @_until
 @_source
+@_from_sound
 @click.option("--all-versions", is_flag=True, help="Every version, not just the latest.")
 @click.pass_obj
 def export(
@@ -161,6 +168,7 @@ def export(
     since: int | None,
     until: int | None,
     source: str | None,
+    from_sound: bool,  # noqa: FBT001
     all_versions: bool,  # noqa: FBT001
 ) -> None:
     """Print the log for other programs, oldest first.
@@ -168,11 +176,11 @@ def export(
     The format chain is the whole log with its hashes, for verify_log.py.
     """
     if output == CHAIN:
-        if since or until or source or all_versions:
+        if since or until or source or from_sound or all_versions:
             raise click.UsageError("a chain has all entries: leave out what would choose some")
         export_chain(context)
         return
-    wanted = Filter(since_utc_ns=since, until_utc_ns=until, source=source)
+    wanted = Filter(since_utc_ns=since, until_utc_ns=until, source=source, from_sound=from_sound)
     with Store.open(context.state_dir, readonly=True) as store:
         _echo(written.EXPORTS[output](store.log.entries(wanted, all_versions=all_versions)))
 
@@ -216,6 +224,7 @@ def _printer() -> Callable[[Entry], None]:
         line.append(one_line(recognition.text) or "(no words)")
         if recognition.flags:
             line.append(f"  [{', '.join(recognition.flags)}]", style="yellow")
+        line.append(f"  {entry.transcript.bundle}", style="dim")
         console.print(line)
 
     return pretty
@@ -241,10 +250,12 @@ def _show_utterance(utterance: Utterance, context: Context, corrected_ns: int | 
 def _show_version(transcript: Transcript) -> None:
     recognition = transcript.recognition
     doubts = f", {', '.join(recognition.flags)}" if recognition.flags else ""
+    parent = f" of version {transcript.parent_version}" if transcript.parent_version else ""
+    hidden = "" if transcript.is_shown else ", kept but not shown"
     click.echo(
         f"version {transcript.version}  {transcript.bundle} ({transcript.bundle_sha256[:12]}), "
-        f"{recognition.task} {recognition.language}, {recognition.decode_s:.2f} s, "
-        f"{rfc3339(transcript.created_utc_ns)}{doubts}",
+        f"{recognition.task}{parent} {recognition.language}, {recognition.decode_s:.2f} s, "
+        f"{rfc3339(transcript.created_utc_ns)}{doubts}{hidden}",
     )
     click.echo(f"           {one_line(recognition.text) or '(no words)'}")
     if certainty := _certainty(recognition):

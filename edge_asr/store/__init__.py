@@ -29,9 +29,10 @@ from edge_asr.store.integrity import Integrity
 from edge_asr.store.ledger import Ledger
 from edge_asr.store.locks import listener_lock, recognizer_lock
 from edge_asr.store.log import Log
+from edge_asr.store.migrating import check_version, migrate
 from edge_asr.store.pace import recent_rtf
+from edge_asr.store.passes import Passes
 from edge_asr.store.retention import Retention
-from edge_asr.store.schema import check_version, migrate
 from edge_asr.store.transcripts import Transcripts
 from edge_asr.store.utterances import Utterances
 from edge_asr.store.watches import Watches
@@ -56,6 +57,7 @@ class Store:
         self.state_dir = state_dir
         self.utterances = Utterances(database, state_dir)
         self.transcripts = Transcripts(database, state_dir)
+        self.passes = Passes(database)
         self.gaps = Gaps(database)
         self.watches = Watches(database)
         self.anchors = Anchors(database)
@@ -127,7 +129,9 @@ class Store:
             StoreError: another process is.
         """
         with recognizer_lock(self.state_dir), self.doorbell.answering():
-            self.transcripts.settle_attempts()
+            left = self.transcripts.settle_attempts()
+            if left is not None:
+                self.passes.record_left(left)
             try:
                 yield
             finally:

@@ -30,6 +30,8 @@ class LeftMark:
     """An attempt that a process did not live to end."""
 
     utterance_id: int
+    pass_key: str
+    """Which second pass it was; empty: the first one."""
     crash: str | None
     """What the fault handler wrote in its first line; None: the process was killed from outside."""
 
@@ -42,12 +44,12 @@ class AttemptMark:
         self._descriptor: int | None = None
         self._had_faulthandler = False
 
-    def set(self, utterance_id: int) -> None:
-        """Note that this utterance is being transcribed now."""
+    def set(self, utterance_id: int, pass_key: str = "") -> None:
+        """Note that this utterance is being transcribed now, or in which second pass it is."""
         with file_errors(self._path):
             descriptor = self._open()
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{utterance_id} {boot_id()}\n".encode("ascii"))
+            os.write(descriptor, f"{utterance_id} {boot_id()} {pass_key}\n".encode("ascii"))
 
     def clear(self) -> None:
         """Note that nothing is being transcribed."""
@@ -63,10 +65,10 @@ class AttemptMark:
             except FileNotFoundError:
                 return None
         mark, _, crash = content.partition("\n")
-        utterance_id, _, boot = mark.partition(" ")
+        utterance_id, boot, pass_key = [*mark.split(" ", 2), "", ""][:3]
         if not utterance_id.isdecimal() or boot != boot_id():
             return None
-        return LeftMark(int(utterance_id), crash.partition("\n")[0] or None)
+        return LeftMark(int(utterance_id), pass_key, crash.partition("\n")[0] or None)
 
     def close(self) -> None:
         """Remove the file and give the fault handler back."""

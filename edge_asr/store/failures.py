@@ -15,8 +15,8 @@ MAX_KILLS = 20
 """So is one whose recognizer so often vanished without a word. Who kills processes (an operator, a
 test, the out-of-memory killer) mostly does not mean the utterance, hence the patience; that the
 others go on is ensured by taking such utterances last."""
-_KILLED = "the recognizer was killed, or ran out of memory, while it transcribed this"
-_MAX_ERROR_CHARACTERS = 1_000
+KILLED = "the recognizer was killed, or ran out of memory, while it transcribed this"
+MAX_ERROR_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Failures:
         if open_question is None:
             return
         if left.crash is None:
-            self._count(left.utterance_id, _KILLED, utc_ns, tries=0, kills=1)
+            self._count(left.utterance_id, KILLED, utc_ns, tries=0, kills=1)
         else:
             self._count(left.utterance_id, left.crash, utc_ns, tries=1, kills=0)
 
@@ -96,5 +96,5 @@ class Failures:
                 " VALUES (?, ?, ?, ?, ?) ON CONFLICT (utterance_id) DO UPDATE SET"
                 " tries = tries + excluded.tries, kills = kills + excluded.kills,"
                 " error = excluded.error, last_utc_ns = excluded.last_utc_ns",
-                (utterance_id, tries, kills, error[:_MAX_ERROR_CHARACTERS], utc_ns),
+                (utterance_id, tries, kills, error[:MAX_ERROR_CHARACTERS], utc_ns),
             )

@@ -31,8 +31,13 @@ PAGE = 500
 _COLUMNS = f"{UTTERANCE_COLUMNS}, {TRANSCRIPT_COLUMNS}"
 _FROM = "FROM transcripts t JOIN utterances u ON u.id = t.utterance_id WHERE"
 _IS_LATEST = (
-    "NOT EXISTS (SELECT 1 FROM transcripts n"
-    " WHERE n.utterance_id = t.utterance_id AND n.version > t.version)"
+    "t.is_shown AND NOT EXISTS (SELECT 1 FROM transcripts n"
+    " WHERE n.utterance_id = t.utterance_id AND n.version > t.version AND n.is_shown)"
+)
+_IS_TRANSCRIPTION = (
+    "t.parent_version IS NULL AND t.is_shown AND NOT EXISTS (SELECT 1 FROM transcripts n"
+    " WHERE n.utterance_id = t.utterance_id AND n.version > t.version AND n.is_shown"
+    " AND n.parent_version IS NULL)"
 )
 
 
@@ -59,6 +64,13 @@ class Filter:
     """Spoken before."""
     source: str | None = None
     language: str | None = None
+    from_sound: bool = False
+    """Of each utterance the last version that was made from the sound, not a polished one."""
+
+    @property
+    def stands(self) -> str:
+        """The condition for the version of ``transcripts t`` that stands for its utterance."""
+        return _IS_TRANSCRIPTION if self.from_sound else _IS_LATEST
 
     def conditions(self) -> tuple[list[str], list[object]]:
         """Return conditions on ``utterances u`` and ``transcripts t``, and their values."""
@@ -89,7 +101,7 @@ class Log:
         Dating(self._database).prepare()
         conditions.append("(t.utterance_id, t.version) > (?, ?)")
         if not all_versions:
-            conditions.append(_IS_LATEST)
+            conditions.append(wanted.stands)
         sql = (
             f"SELECT {_COLUMNS} {_FROM} {' AND '.join(conditions)}"
             f" ORDER BY t.utterance_id, t.version LIMIT {PAGE}"
@@ -100,21 +112,28 @@ class Log:
             yield from entries
             last = (entries[-1].transcript.utterance_id, entries[-1].transcript.version)
 
-    def last(self, n: int) -> list[Entry]:
+    def last(self, n: int, wanted: Filter = EVERYTHING) -> list[Entry]:
         """Return the latest versions of the last ``n`` utterances that have text, oldest first."""
+        conditions, values = wanted.conditions()
+        where = " AND ".join([*conditions, wanted.stands])
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} {_FROM} {_IS_LATEST} ORDER BY t.utterance_id DESC LIMIT ?", (n,)
+            f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY t.utterance_id DESC LIMIT ?",
+            (*values, n),
         )
         return self._entries(rows[::-1])
 
-    def since(self, after: int) -> tuple[list[Entry], int]:
-        """Return what was transcribed since then, in that order, and where to go on from.
+    def since(self, after: int, *, from_sound: bool = False) -> tuple[list[Entry], int]:
+        """Return the versions shown that were added since then, and where to go on from.
 
         Args:
             after: what the last call returned as second; :meth:`position` for the first.
+            from_sound: only versions that were made from the sound.
         """
+        only = " AND t.parent_version IS NULL" if from_sound else ""
         rows = self._database.rows(
-            f"SELECT {_COLUMNS}, t.id {_FROM} t.id > ? ORDER BY t.id LIMIT {PAGE}", (after,)
+            f"SELECT {_COLUMNS}, t.id {_FROM} t.id > ? AND t.is_shown{only}"
+            f" ORDER BY t.id LIMIT {PAGE}",
+            (after,),
         )
         return self._entries(rows), rows[-1][-1] if rows else after
 
@@ -140,7 +159,7 @@ class Log:
             conditions.append("t.id IN (SELECT rowid FROM words WHERE words MATCH ?)")
             values.append(query.match)
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} {_FROM} {' AND '.join([*conditions, _IS_LATEST])}"
+            f"SELECT {_COLUMNS} {_FROM} {' AND '.join([*conditions, wanted.stands])}"
             " ORDER BY t.utterance_id DESC LIMIT ?",
             (*values, limit),
         )

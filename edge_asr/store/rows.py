@@ -29,9 +29,9 @@ N_UTTERANCE_COLUMNS = 11
 TRANSCRIPT_COLUMNS = (
     "t.utterance_id, t.version, t.text, t.language, t.language_probability, t.task, t.decode_s, "
     "t.avg_logprob, t.flags, t.words, t.ctc_max_entropy, t.bundle, t.bundle_sha256, "
-    "t.created_utc_ns"
+    "t.created_utc_ns, t.parent_version, t.request_sha256, t.is_shown"
 )
-N_TRANSCRIPT_COLUMNS = 14
+N_TRANSCRIPT_COLUMNS = 17
 GAP_COLUMNS = "kind, start_utc_ns, start_monotonic_ns, boot_id, clock_quality, duration_s, detail"
 
 
@@ -48,7 +48,7 @@ def utterance_from(row: Row) -> Utterance:
 def transcript_from(row: Row) -> Transcript:
     """Return the transcript of a row of ``TRANSCRIPT_COLUMNS``."""
     utterance_id, version, text, language, probability, task, decode_s, logprob, *rest = row
-    flags, words, ctc_max_entropy, bundle, bundle_sha256, created_utc_ns = rest
+    flags, words, ctc_max_entropy, *made_by, parent_version, request_sha256, is_shown = rest
     recognition = Recognition(
         text,
         language,
@@ -60,7 +60,18 @@ def transcript_from(row: Row) -> Transcript:
         words=tuple(Word(*word) for word in json.loads(words)),
         ctc_max_entropy=ctc_max_entropy,
     )
-    return Transcript(utterance_id, version, recognition, bundle, bundle_sha256, created_utc_ns)
+    bundle, bundle_sha256, created_utc_ns = made_by
+    return Transcript(
+        utterance_id,
+        version,
+        recognition,
+        bundle,
+        bundle_sha256,
+        created_utc_ns,
+        parent_version=parent_version,
+        request_sha256=request_sha256,
+        is_shown=bool(is_shown),
+    )
 
 
 def gap_from(row: Row) -> Gap:

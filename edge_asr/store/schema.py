@@ -1,8 +1,6 @@
 """The schema, as the list of steps that led to it. A step that was released is never edited.
 
-``user_version`` says how many steps a database has seen. A step is SQL, or a function where SQL is
-not enough; it and its number are committed together, so that a kill leaves the database before or
-after it.
+A step is SQL, or a function where SQL is not enough. :mod:`edge_asr.store.migrating` takes them.
 """
 
 from __future__ import annotations
@@ -10,13 +8,12 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from edge_asr.errors import StoreError
 from edge_asr.store.chain import CHAINED, append_existing
 from edge_asr.store.events import EventKind, record
 from edge_asr.verify_log import EVENTS, FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from edge_asr.store.database import Database
 
@@ -230,6 +227,25 @@ CREATE TABLE age_marks (
 ) STRICT;
 """
 
+_PASSES = """
+-- Versions tell what they were made from: NULL is the sound.
+ALTER TABLE transcripts ADD COLUMN parent_version INTEGER;
+ALTER TABLE transcripts ADD COLUMN request_sha256 TEXT;    -- with bundle_sha256: which pass
+ALTER TABLE transcripts ADD COLUMN is_shown INTEGER NOT NULL DEFAULT 1;
+
+-- What failed in a second pass, which the first one's failures have nothing to do with.
+CREATE TABLE pass_failures (
+  utterance_id   INTEGER NOT NULL REFERENCES utterances (id),
+  bundle_sha256  TEXT NOT NULL,
+  request_sha256 TEXT NOT NULL,
+  tries          INTEGER NOT NULL,
+  kills          INTEGER NOT NULL,
+  error          TEXT NOT NULL,
+  last_utc_ns    INTEGER NOT NULL,
+  PRIMARY KEY (utterance_id, bundle_sha256, request_sha256)
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _begin_chain,
@@ -237,50 +253,6 @@ MIGRATIONS: tuple[Migration, ...] = (
     _LEDGER,
     _REMOVAL,
     _RETENTION,
+    _PASSES,
 )
 """Step n leads from version n - 1 to n."""
-
-
-def migrate(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring a database up to date.
-
-    Raises:
-        StoreError: it was made by a newer edge-asr, or a step failed.
-    """
-    _refuse_newer(database, migrations)
-    while database.user_version < len(migrations):
-        with database.transaction():
-            # Asked again inside: another process may have been faster.
-            version = database.user_version
-            if version < len(migrations):
-                _apply(database, migrations[version], version + 1)
-
-
-def check_version(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Refuse a database that cannot be read as it is.
-
-    Raises:
-        StoreError: it is newer or older than this program.
-    """
-    _refuse_newer(database, migrations)
-    if database.user_version < len(migrations):
-        raise StoreError(
-            "the log was written by an older edge-asr; start edge-asr listen or recognize once, "
-            "which bring it up to date",
-        )
-
-
-def _refuse_newer(database: Database, migrations: Sequence[Migration]) -> None:
-    if database.user_version > len(migrations):
-        raise StoreError(
-            f"the log has version {database.user_version}, this edge-asr knows up to "
-            f"{len(migrations)}; use the newer edge-asr that wrote it",
-        )
-
-
-def _apply(database: Database, migration: Migration, version: int) -> None:
-    if isinstance(migration, str):
-        database.script(migration)
-    else:
-        migration(database)
-    database.rows(f"PRAGMA user_version = {version}")

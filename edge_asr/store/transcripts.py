@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_asr.records import Utterance
+    from edge_asr.store.attempts import LeftMark
     from edge_asr.store.database import Database
+    from edge_asr.store.passes import Pass
 
 _UNTRANSCRIBED = (
     "utterances u LEFT JOIN failures f ON f.utterance_id = u.id WHERE u.id >= ?"
@@ -93,8 +95,10 @@ class Transcripts:
         bundle: str,
         bundle_sha256: str,
         created_utc_ns: int,
+        request_sha256: str | None = None,
+        is_shown: bool = True,
     ) -> Transcript:
-        """Add a version. It is safe when this returns.
+        """Add a version that was made from the sound. It is safe when this returns.
 
         Raises:
             StoreError: the disk refuses, or there is no such utterance.
@@ -104,7 +108,53 @@ class Transcripts:
                 raise StoreError(f"utterance {utterance_id} was redacted; it gets no new text")
             version = self._last_version(utterance_id) + 1
             transcript = Transcript(
-                utterance_id, version, recognition, bundle, bundle_sha256, created_utc_ns
+                utterance_id,
+                version,
+                recognition,
+                bundle,
+                bundle_sha256,
+                created_utc_ns,
+                request_sha256=request_sha256,
+                is_shown=is_shown,
+            )
+            self._insert(transcript)
+        return transcript
+
+    def add_of_pass(
+        self,
+        utterance_id: int,
+        recognition: Recognition,
+        made_by: Pass,
+        *,
+        parent_version: int | None,
+        is_shown: bool,
+        created_utc_ns: int,
+    ) -> Transcript | None:
+        """Add the version of a second pass; None, and nothing is added, if it is there already.
+
+        Nor is anything added to an utterance that was redacted meanwhile.
+
+        Raises:
+            StoreError: the disk refuses, or there is no such utterance.
+        """
+        with self._database.transaction():
+            there = self._database.row(
+                "SELECT 1 FROM transcripts WHERE utterance_id = ? AND bundle_sha256 = ?"
+                " AND request_sha256 = ? AND parent_version IS ?",
+                (utterance_id, made_by.bundle_sha256, made_by.request_sha256, parent_version),
+            )
+            if there is not None or self._is_redacted(utterance_id):
+                return None
+            transcript = Transcript(
+                utterance_id,
+                self._last_version(utterance_id) + 1,
+                recognition,
+                made_by.bundle,
+                made_by.bundle_sha256,
+                created_utc_ns,
+                parent_version=parent_version,
+                request_sha256=made_by.request_sha256,
+                is_shown=is_shown,
             )
             self._insert(transcript)
         return transcript
@@ -117,6 +167,7 @@ class Transcripts:
         bundle: str,
         bundle_sha256: str,
         created_utc_ns: int,
+        request_sha256: str | None = None,
     ) -> Transcript | None:
         """Add version 1; None, and nothing is added, if it is there already.
 
@@ -125,7 +176,15 @@ class Transcripts:
         Raises:
             StoreError: the disk refuses, or there is no such utterance.
         """
-        transcript = Transcript(utterance_id, 1, recognition, bundle, bundle_sha256, created_utc_ns)
+        transcript = Transcript(
+            utterance_id,
+            1,
+            recognition,
+            bundle,
+            bundle_sha256,
+            created_utc_ns,
+            request_sha256=request_sha256,
+        )
         with self._database.transaction():
             if self._last_version(utterance_id) or self._is_redacted(utterance_id):
                 return None
@@ -142,9 +201,9 @@ class Transcripts:
         return [transcript_from(row) for row in rows]
 
     def latest(self, utterance_id: int) -> Transcript | None:
-        """Return the last version of one utterance, or None."""
-        versions = self.versions(utterance_id)
-        return versions[-1] if versions else None
+        """Return the version that stands for one utterance, the last one shown, or None."""
+        shown = [each for each in self.versions(utterance_id) if each.is_shown]
+        return shown[-1] if shown else None
 
     def record_failure(self, utterance_id: int, error: str) -> None:
         """Count a failed try; after three the utterance is quarantined.
@@ -154,20 +213,28 @@ class Transcripts:
         """
         self.failures.record(utterance_id, error, time.time_ns())
 
-    def begin_attempt(self, utterance_id: int) -> None:
+    def begin_attempt(self, utterance_id: int, pass_key: str = "") -> None:
         """Mark this utterance as being transcribed, in case that the process dies of it."""
-        self._mark.set(utterance_id)
+        self._mark.set(utterance_id, pass_key)
 
     def end_attempt(self) -> None:
         """Mark the attempt as survived."""
         self._mark.clear()
 
-    def settle_attempts(self) -> None:
-        """Count the attempt that a dead recognizer left. Only the one recognizer may call this."""
+    def settle_attempts(self) -> LeftMark | None:
+        """Count the attempt that a dead recognizer left. Only the one recognizer may call this.
+
+        Returns:
+            The attempt, if it was in a second pass, which is for :class:`Passes` to count.
+        """
         left = self._mark.take_left()
-        if left is not None:
-            self.failures.record_left(left, time.time_ns())
-            self._mark.clear()
+        if left is None:
+            return None
+        self._mark.clear()
+        if left.pass_key:
+            return left
+        self.failures.record_left(left, time.time_ns())
+        return None
 
     def close(self) -> None:
         """Remove the mark."""
@@ -200,7 +267,8 @@ class Transcripts:
         rows = self._database.rows(
             "INSERT INTO transcripts (utterance_id, version, text, language, language_probability,"
             " task, decode_s, avg_logprob, flags, words, ctc_max_entropy, bundle, bundle_sha256,"
-            " created_utc_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            " created_utc_ns, parent_version, request_sha256, is_shown)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
                 transcript.utterance_id,
                 transcript.version,
@@ -216,6 +284,9 @@ class Transcripts:
                 transcript.bundle,
                 transcript.bundle_sha256,
                 transcript.created_utc_ns,
+                transcript.parent_version,
+                transcript.request_sha256,
+                transcript.is_shown,
             ),
         )
         append(self._database, "transcripts", rows[0][0])

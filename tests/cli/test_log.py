@@ -36,6 +36,9 @@ KEYS = [
     "duration_s",
     "bundle",
     "bundle_sha256",
+    "request_sha256",
+    "parent_version",
+    "is_shown",
     "decode_s",
     "rtf",
     "task",
@@ -139,7 +142,7 @@ def test_an_export_of_nothing_is_well_formed(state, form):
 def test_a_search_in_a_pipe_has_one_line_for_each_find_newest_first(state):
     lines = call(state, "search", "pump").splitlines()
     assert [line.split("\t")[0] for line in lines] == ["3", "1"]
-    assert lines[1].endswith("press\ten\tPump seven is leaking.")
+    assert lines[1].endswith("press\ten\tPump seven is leaking.\ttiny")
 
 
 def test_a_search_answers_in_json_when_asked(state):
@@ -254,7 +257,7 @@ def test_tail_follows_what_is_written_meanwhile(state):
         recording.append(noise(500))
         utterance = store.utterances.close(recording, n_samples=500, reason=EndReason.PAUSE)
         write_down(store, utterance, "one more")
-        assert process.stdout.readline().rstrip("\n").endswith("one more")
+        assert process.stdout.readline().rstrip("\n").endswith("one more\ttiny")
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
     assert "Traceback" not in process.stderr.read()

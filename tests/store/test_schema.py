@@ -6,7 +6,8 @@ import pytest
 from edge_asr.errors import StoreError
 from edge_asr.store import Store
 from edge_asr.store.database import Database
-from edge_asr.store.schema import MIGRATIONS, migrate
+from edge_asr.store.migrating import migrate
+from edge_asr.store.schema import MIGRATIONS
 from tests.store.speech import say, write_down
 
 
