@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge_asr.sessions import Session
+    from edge_asr.sessions import Binding, Session
 
 Embeddings = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
 """float32, shape ``(1, n_tokens, hidden_size)``."""
+Cache = dict[str, np.ndarray[tuple[int, int, int, int], np.dtype[np.float32]]]
+"""By the graph's input, float32 ``(1, n_kv_heads, n_positions, head_dim)``."""
 _PAST = "past_key_values."
 _ROOM = 64
 """Positions by which caches differ in size: utterances of about the same length share one."""
@@ -53,9 +55,9 @@ class GraniteDecoder:
         self._table = table
         self._shape = (n_kv_heads, head_dim)
         self._names = [name for name in session.input_names if name.startswith(_PAST)]
-        self._n_positions = 0
-        self._n_past = 0
+        self._cache: Cache = {}
         self._binding = session.bind({}, {})
+        self._n_past = 0
 
     def prefill(self, embeddings: Embeddings, *, max_tokens: int) -> Choice:
         """Forget everything and feed a prompt; return what follows it.
@@ -65,12 +67,18 @@ class GraniteDecoder:
             max_tokens: how many tokens may be fed after it.
         """
         self._n_past = 0
-        self._make_room(embeddings.shape[1] + max_tokens)
-        return self._run(embeddings, asked_ids=[0], give_back=True).choices[0]
+        n_prompt = embeddings.shape[1]
+        prompt = self._empty_cache(n_prompt)  # attention need not run over room for the text
+        found = self._run(self._bound(prompt), embeddings, asked_ids=[0], give_back=True)
+        self._make_room(n_prompt + max_tokens)
+        for name, kept in self._cache.items():
+            kept[:, :, :n_prompt] = prompt[name]
+        return found.choices[0]
 
     def verify(self, token_ids: Sequence[int]) -> Verified:
         """Feed tokens; say what follows each of them."""
-        return self._run(self._table.embed(token_ids), asked_ids=[*token_ids[1:], 0])
+        embeddings = self._table.embed(token_ids)
+        return self._run(self._binding, embeddings, asked_ids=[*token_ids[1:], 0])
 
     def rewind(self, n_tokens: int) -> None:
         """Forget the last ``n_tokens`` that were fed."""
@@ -78,18 +86,30 @@ class GraniteDecoder:
 
     def _make_room(self, n_needed: int) -> None:
         n_positions = -(-n_needed // _ROOM) * _ROOM
-        if n_positions == self._n_positions:
+        if self._cache and self._cache[self._names[0]].shape[2] == n_positions:
             return
-        self._binding = self._session.bind({}, {})  # lets the old cache go first
-        self._n_positions = n_positions
+        self._binding, self._cache = self._session.bind({}, {}), {}  # lets the old one go first
+        self._cache = self._empty_cache(n_positions)
+        self._binding = self._bound(self._cache)
+
+    def _empty_cache(self, n_positions: int) -> Cache:
         n_kv_heads, head_dim = self._shape
         shape = (1, n_kv_heads, n_positions, head_dim)
-        past = {name: tensor(np.zeros(shape, dtype=np.float32)) for name in self._names}
+        return {name: np.zeros(shape, dtype=np.float32) for name in self._names}
+
+    def _bound(self, cache: Cache) -> Binding:
+        """Return the graph reading and writing ``cache`` in place."""
+        past = {name: tensor(values) for name, values in cache.items()}
         present = {name.replace(_PAST, "present.", 1): value for name, value in past.items()}
-        self._binding = self._session.bind(past, present)
+        return self._session.bind(past, present)
 
     def _run(
-        self, embeddings: Embeddings, *, asked_ids: Sequence[int], give_back: bool = False
+        self,
+        binding: Binding,
+        embeddings: Embeddings,
+        *,
+        asked_ids: Sequence[int],
+        give_back: bool = False,
     ) -> Verified:
         """Feed embeddings; say what follows the last of them, as many as are asked for."""
         n_tokens, n_rows = embeddings.shape[1], len(asked_ids)
@@ -97,7 +117,7 @@ class GraniteDecoder:
         best_ids = np.empty((1, n_rows), dtype=np.int64)
         best_logprobs = np.empty((1, n_rows), dtype=np.float32)
         asked_logprobs = np.empty((1, n_rows), dtype=np.float32)
-        self._binding.run(
+        binding.run(
             {
                 "inputs_embeds": tensor(embeddings),
                 "position_ids": tensor(positions[np.newaxis]),

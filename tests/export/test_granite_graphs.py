@@ -1,5 +1,6 @@
 """Granite's graphs against Transformers: the same numbers, for every shape they are made for."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from edge_asr.recognizers.granite_decoder import EmbeddingTable, GraniteDecoder
+from edge_asr.recognizers.speculative import Draft, speculative
 from edge_asr.sessions import Session, tensor
 from export.granite import quantize_granite
 from export.granite_checkpoint import load_whole, write_embedding
@@ -309,3 +312,25 @@ def test_tokens_fed_together_are_decoded_to_the_bit_as_one_by_one(
         np.testing.assert_allclose(together, single, atol=0.05)
     else:
         np.testing.assert_array_equal(together, single)
+
+
+@pytest.mark.parametrize("quantization", [Quantization.NONE, Quantization.INT8])
+def test_a_right_draft_changes_neither_tokens_nor_probabilities(tiny, tmp_path, quantization):
+    """To the bit, in the memory that the device's decoder reads and writes in place."""
+    directory = tiny.directory
+    if quantization is Quantization.INT8:
+        directory = tmp_path
+        quantize_granite(tiny.directory, tmp_path, quantization, [])
+    table = EmbeddingTable(
+        tiny.directory / "embed_tokens.f16",
+        vocab_size=tiny.facts["vocab_size"],
+        hidden_size=tiny.facts["hidden_size"],
+    )
+    session = Session(directory / "decoder_model_merged.onnx", n_threads=1)
+    decoder = GraniteDecoder(session, table, n_kv_heads=N_KV_HEADS, head_dim=HEAD_DIM)
+    for n_prompt in (9, 40, 70):
+        embeddings, _ = _embeddings(tiny, n_prompt)
+        search = functools.partial(speculative, decoder, end_token=-1, max_tokens=50)
+        greedy = search(decoder.prefill(embeddings, max_tokens=50), Draft([]))
+        for draft in (greedy.token_ids, [*greedy.token_ids[:5], 1, *greedy.token_ids[6:]]):
+            assert search(decoder.prefill(embeddings, max_tokens=50), Draft(draft)) == greedy
