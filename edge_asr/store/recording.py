@@ -8,6 +8,7 @@ left over from a process that died. Anyone may read it while it grows.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import time
 from contextlib import suppress
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from edge_asr.records import Instant, Waveform
 
-SYNC_INTERVAL_S = 0.8
-"""With chunks of 0.1 s, what is not yet safe stays below one second."""
+SYNC_INTERVAL_S = 0.6
+"""With chunks of 0.1 s, one of them still on its way, what is not safe stays below one second."""
 BYTES_PER_SAMPLE = 2
 MAX_HEADER_BYTES = 16 << 10
 MAX_PCM_BYTES = 64 << 20
@@ -52,7 +53,8 @@ class Recording:
         """Bytes of PCM that the file has."""
         self._is_doubtful = False
         """A synchronisation failed: the file may not be what was written."""
-        self._synced_at_s = time.monotonic()
+        # The first sound is synchronised at once: it is older than the word that it is speech.
+        self._synced_at_s = -math.inf
 
     @property
     def n_samples(self) -> int:

@@ -70,8 +70,9 @@ def test_it_is_synchronised_about_every_second(recording, monkeypatch):
         now_s += 0.1
         recording.append(noise(1_600))
     gaps_s = np.diff([began_s, *synced_at_s])
-    assert 10 <= len(gaps_s) <= 14
-    assert max(gaps_s) <= 1.0
+    assert 10 <= len(gaps_s) <= 18
+    assert gaps_s[0] <= 0.2  # the first sound is older than the word that it is speech
+    assert max(gaps_s) <= 0.9
 
 
 def test_a_write_that_failed_is_repeated_in_place(recording, monkeypatch):
