@@ -5,7 +5,7 @@ docs/quantization.md has the figures that these choices rest on.
 * int8: every matrix product with constant weights, one scale for each column of weights and one for
   each row of activations (:mod:`export.rows`). Convolutions stay float: they are a few percent of
   the work, and their integer kernels are slower.
-* int4: the decoder's products in blocks of 32 with one scale each, computed with int8 activations
+* int4: the decoder's products in blocks with one scale each, computed with int8 activations
   (accuracy level 4); its output projection, which decides between words, in 8 bits; the encoder as
   in int8, because 4 bits there make Whisper-like models fail.
 """
@@ -16,7 +16,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from export.blocks import InBlocks
+from export.blocks import BLOCK_SIZE, InBlocks
 from export.errors import RecipeError
 from export.recipe import Quantization
 from export.rewriting import is_product, rewrite_products
@@ -45,6 +45,8 @@ def quantize_graphs(
     graphs: Graphs,
     quantization: Quantization,
     float_matmuls: Sequence[str] = (),
+    *,
+    block_size: int = BLOCK_SIZE,
 ) -> None:
     """Quantize an encoder and a decoder; the encoder never to less than 8 bits.
 
@@ -55,6 +57,7 @@ def quantize_graphs(
         quantization: how.
         float_matmuls: products that stay float in int8, such as
             ``encoder/layers.3/feed_forward/down``.
+        block_size: weights that share a scale in int4.
 
     Raises:
         RecipeError: ``float_matmuls`` names a product that the graphs do not have.
@@ -68,7 +71,7 @@ def quantize_graphs(
     if quantization is Quantization.INT8:
         to_int8(*decoder, _below("decoder", float_matmuls))
     else:
-        rewrite_products(*decoder, InBlocks(4, eight_bit=[_HEAD]))
+        rewrite_products(*decoder, InBlocks(4, block_size=block_size, eight_bit=[_HEAD]))
 
 
 def _copy(source: Path, target: Path) -> None:
