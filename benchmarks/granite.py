@@ -78,7 +78,7 @@ def main(
     n_threads: int,
     rounds: int,
 ) -> None:
-    r"""Measure and print Markdown tables.
+    """Measure and print Markdown tables.
 
     \b
     python -m benchmarks.granite --bundle bundles/granite-4.0-1b-speech --checkpoint DIR

@@ -229,7 +229,7 @@ def _scale(name: str, noise: Tensor, config: GraniteSpeechConfig) -> Tensor:
 @click.option("--decoder-layers", default=40, show_default=True)
 @click.option("--seed", default=7, show_default=True)
 def main(directory: Path, encoder_layers: int, decoder_layers: int, seed: int) -> None:
-    r"""Write a Granite Speech checkpoint of random weights to DIRECTORY.
+    """Write a Granite Speech checkpoint of random weights to DIRECTORY.
 
     \b
     python -m benchmarks.granite_random /tmp/granite

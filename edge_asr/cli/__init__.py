@@ -87,7 +87,7 @@ def edge_asr(
       edge-asr run                          listen and show transcripts
       edge-asr transcribe meeting.flac      print the text of a file
       edge-asr log search "pump 7"          find what was said
-    """  # noqa: D301
+    """
     ctx.obj = Context(
         config_path=config_path,
         given_state_dir=state_dir,

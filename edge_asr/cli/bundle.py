@@ -65,7 +65,7 @@ def list_(context: Context, output: str) -> None:
 @format_option
 @click.pass_obj
 def info(context: Context, name: str, output: str) -> None:
-    r"""Say what a bundle can do, where it came from and how good it is.
+    """Say what a bundle can do, where it came from and how good it is.
 
     \b
     Example:
@@ -95,7 +95,7 @@ def info(context: Context, name: str, output: str) -> None:
 @name_argument
 @click.pass_obj
 def verify(context: Context, name: str) -> None:
-    r"""Compare every file of a bundle with its checksum.
+    """Compare every file of a bundle with its checksum.
 
     \b
     Example:
@@ -117,7 +117,7 @@ def verify(context: Context, name: str) -> None:
 @name_argument
 @click.pass_obj
 def prepare(context: Context, name: str) -> None:
-    r"""Write a bundle's graphs as this machine runs them, so that they need less memory.
+    """Write a bundle's graphs as this machine runs them, so that they need less memory.
 
     The weights are laid out for this processor once, and mapped from disk from then on. The result
     lies beside the bundles, in .prepared, and takes about twice the bundle's room. It is used by

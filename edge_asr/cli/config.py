@@ -24,7 +24,7 @@ def config() -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
 def check(context: Context, file: Path | None) -> None:
-    r"""Say whether FILE is right; without it, whether the configuration in use is.
+    """Say whether FILE is right; without it, whether the configuration in use is.
 
     Exit status 0 if it is, 78 if it is not.
 

@@ -47,7 +47,7 @@ _LINE_INTERVAL_S = 1.0
     help="For people, or for programs.",
 )
 def devices(output: str) -> None:
-    r"""List the microphones of this machine, and what to write in the configuration.
+    """List the microphones of this machine, and what to write in the configuration.
 
     What is listed stays the same when the machine restarts or a microphone is plugged in again.
 
@@ -101,7 +101,7 @@ def _table(found: Sequence[InputDevice]) -> list[str]:
 @click.option("--seconds", type=click.FloatRange(min=0.1), help="Stop after so long.")
 @click.pass_obj
 def levels(context: Context, device: str | None, seconds: float | None) -> None:
-    r"""Show how loud a microphone hears, live. Ctrl-C ends it.
+    """Show how loud a microphone hears, live. Ctrl-C ends it.
 
     Speak as loud and from as far as it will be used: the meter says if the gain is right.
 

@@ -28,7 +28,7 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "re
 )
 @click.pass_context
 def doctor(ctx: click.Context, output: str) -> None:
-    r"""Say what is wrong with this installation, and what to do about it.
+    """Say what is wrong with this installation, and what to do about it.
 
     Changes nothing. Exit status 0 when there is no problem, 1 when there is.
 

@@ -39,7 +39,7 @@ def find_utterance(store: Store, name: str) -> Utterance:
 @click.option("--without-sound", is_flag=True, help="Do not read the sound files.")
 @click.pass_obj
 def verify(context: Context, head: str, without_sound: bool) -> None:  # noqa: FBT001
-    r"""Check that nothing of the log was changed, removed or inserted.
+    """Check that nothing of the log was changed, removed or inserted.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def verify(context: Context, head: str, without_sound: bool) -> None:  # noqa: F
 @click.command()
 @click.pass_obj
 def head(context: Context) -> None:
-    r"""Print the head of the chain: number, hash, time. Keep it elsewhere.
+    """Print the head of the chain: number, hash, time. Keep it elsewhere.
 
     \b
     Example:
@@ -84,7 +84,7 @@ def head(context: Context) -> None:
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the log.")
 @click.pass_obj
 def redact(context: Context, utterance: str, reason: str) -> None:
-    r"""Remove the words and the sound of an utterance for good; the log says so.
+    """Remove the words and the sound of an utterance for good; the log says so.
 
     \b
     Example:
@@ -133,7 +133,7 @@ def hold(
     source: str | None,
     reason: str,
 ) -> None:
-    r"""Keep utterances whatever retention says, until they are released.
+    """Keep utterances whatever retention says, until they are released.
 
     \b
     Examples:
@@ -156,7 +156,7 @@ def release(
     source: str | None,
     reason: str,
 ) -> None:
-    r"""Let go of held utterances.
+    """Let go of held utterances.
 
     \b
     Example:
@@ -170,7 +170,7 @@ def release(
 @click.command()
 @click.pass_obj
 def key(context: Context) -> None:
-    r"""Make the key that signs exports, if there is none, and print the public one.
+    """Make the key that signs exports, if there is none, and print the public one.
 
     \b
     Example:

@@ -52,7 +52,7 @@ def keeper(context: Context, store: Store) -> Callable[[], None]:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.pass_obj
 def prune(context: Context, dry_run: bool) -> None:  # noqa: FBT001
-    r"""Remove old sound as the section retention of the configuration says. Text stays.
+    """Remove old sound as the section retention of the configuration says. Text stays.
 
     What was not transcribed, and what is held, stays too.
 

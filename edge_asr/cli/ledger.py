@@ -63,7 +63,7 @@ def day(typed: str) -> dt.date:
 @_format
 @click.pass_obj
 def ledger(context: Context, date: dt.date, source: str | None, output: str) -> None:
-    r"""Account for every second of a day: speech, not speech, or not heard, and why.
+    """Account for every second of a day: speech, not speech, or not heard, and why.
 
     The day is one of this machine's time zone, from midnight to midnight, or to now.
 
@@ -104,7 +104,7 @@ def alarms(
     source: str | None,
     output: str,
 ) -> None:
-    r"""Print the alarms that are active: what is wrong, since when.
+    """Print the alarms that are active: what is wrong, since when.
 
     \b
     Examples:

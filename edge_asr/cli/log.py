@@ -43,7 +43,7 @@ _from_sound = click.option(
 
 @click.group()
 def log() -> None:
-    r"""Read what was said and what was not heard, and check that it is whole.
+    """Read what was said and what was not heard, and check that it is whole.
 
     \b
     Examples:
@@ -130,7 +130,7 @@ def search(
     limit: int,
     output: str,
 ) -> None:
-    r"""Find utterances by their words, newest first. All words of QUERY must occur.
+    """Find utterances by their words, newest first. All words of QUERY must occur.
 
     \b
     Examples:

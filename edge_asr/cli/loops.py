@@ -57,7 +57,7 @@ def listen(
     output: str,
     is_child: bool,  # noqa: FBT001
 ) -> None:
-    r"""Write what a microphone hears into the store, utterance by utterance.
+    """Write what a microphone hears into the store, utterance by utterance.
 
     Nothing is transcribed here; edge-asr recognize does that, in its own time.
 
@@ -140,7 +140,7 @@ def recognize(
     output: str,
     is_child: bool,  # noqa: FBT001
 ) -> None:
-    r"""Transcribe what is in the store, oldest first, and wait for more.
+    """Transcribe what is in the store, oldest first, and wait for more.
 
     \b
     Examples:

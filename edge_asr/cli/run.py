@@ -49,7 +49,7 @@ def run(
     fallback: Path | None,
     wants_partials: bool | None,  # noqa: FBT001
 ) -> None:
-    r"""Listen and transcribe, in this terminal. Ctrl-C ends it; nothing heard is lost.
+    """Listen and transcribe, in this terminal. Ctrl-C ends it; nothing heard is lost.
 
     \b
     Examples:

@@ -52,7 +52,7 @@ def transcribe(
     output_dir: Path | None,
     **asked: Any,  # noqa: ANN401 (the options of request_options)
 ) -> None:
-    r"""Print the text of sound files: WAV, FLAC, Ogg, MP3, and what else libsndfile reads.
+    """Print the text of sound files: WAV, FLAC, Ogg, MP3, and what else libsndfile reads.
 
     A file that cannot be read is named on stderr; the others are transcribed all the same, and the
     exit status is 1.
