@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (msgspec reads the types)
+from time import perf_counter, process_time
 
 import msgspec
 
@@ -14,6 +16,19 @@ VERIFIED = (9, 17)
 """Tokens fed at once to verify a draft: the last one found, and 8 or 16 of the draft."""
 SHARES_RIGHT = (1.0, 0.9, 0.7, 0.0)
 """Of a draft's tokens."""
+
+
+class Clock(StrEnum):
+    """What time is."""
+
+    WALL = "wall"
+    """What someone waits for, on a machine that does nothing else."""
+    CPU = "cpu"
+    """Of the processor, all threads together: what a shared machine does not change."""
+
+    def now_s(self) -> float:
+        """Return seconds since some moment."""
+        return perf_counter() if self is Clock.WALL else process_time()
 
 
 class Clip(msgspec.Struct, frozen=True):
@@ -35,6 +50,7 @@ class Job(msgspec.Struct, frozen=True):
     """A bundle, a checkpoint or a GGUF file."""
     clips: list[Clip]
     n_threads: int
+    clock: Clock
     prompt: str
     """Around the audio token ``<|audio|>``."""
     dtype: str = ""

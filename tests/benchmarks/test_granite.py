@@ -1,14 +1,17 @@
 """The Granite benchmark runs on tiny models, and prints what it measured."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from benchmarks.granite import main, make_clips
-from benchmarks.granite_job import Answer, Clip, ClipTimes, DraftTime
-from benchmarks.granite_llama import PeerError, read_times
+from benchmarks.granite_job import Answer, Clip, ClipTimes, Clock, DraftTime, Job
+from benchmarks.granite_llama import PeerError, read_times, shared_out
+from benchmarks.granite_llama import run as llama_cpp
 from benchmarks.granite_ours import spoilt
 from benchmarks.granite_table import Measured, write_tables
 from benchmarks.memory import Memory, PeakMemory, memory_of
@@ -96,6 +99,35 @@ def test_llama_cpps_log_gives_the_times_of_encoder_prefill_and_tokens():
     assert (times.encoder_s, times.prefill_s, times.decode_s) == (2.5, 1.0005, 0.8)
     assert times.n_tokens == 17
     assert times.token_s == pytest.approx(0.05)
+
+
+def test_by_the_processors_clock_the_parts_add_up_to_what_the_run_took():
+    times = shared_out(read_times(LOG, CLIP), 2 * 4.3005)
+    assert times.total_s == pytest.approx(8.601)
+    assert times.encoder_s == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("clock", "is_idle_counted"), [(Clock.WALL, True), (Clock.CPU, False)])
+def test_waiting_is_time_on_the_wall_and_none_of_the_processor(clock, is_idle_counted):
+    started = clock.now_s()
+    time.sleep(0.2)
+    assert (clock.now_s() - started > 0.1) is is_idle_counted
+
+
+def test_llama_cpp_is_run_once_to_load_and_once_for_each_clip(tmp_path):
+    program = tmp_path / "llama-mtmd-cli"
+    told = tmp_path / "told"
+    program.write_text(f'#!/bin/sh\necho "$*" >> {told}\ncat <<END\n{LOG}\nEND\n', encoding="utf-8")
+    program.chmod(0o755)
+    job = Job(
+        "llama.cpp", tmp_path / "a.gguf", [CLIP], 1, Clock.WALL, "USER: <|audio|>write\n ASSISTANT:"
+    )
+    answer = llama_cpp(replace(job, program=program, projector=tmp_path / "b.gguf"))
+    assert answer.clips == [read_times(LOG, CLIP)]
+    loading, hearing = told.read_text(encoding="utf-8").splitlines()
+    assert "--prompt" not in loading
+    assert "--audio 5.flac --prompt write" in hearing
+    assert "--n-predict 16" in hearing
 
 
 def test_a_log_without_times_is_an_error_with_its_end():
