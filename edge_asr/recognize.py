@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edge_asr.partials import LOOK_S
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from edge_asr.partials import Partial, Partials
     from edge_asr.recognizers import Recognizer
     from edge_asr.records import Request, Transcript, Utterance
+    from edge_asr.second_pass import Added, PassFailed, SecondPass
     from edge_asr.store import Store
+
+    RecognizeEvent: TypeAlias = "Recognized | Failed | Partial | Added | PassFailed"
 
 IDLE_WAIT_S = 5.0
 """How long the loop sleeps at most: the doorbell wakes it, this is the net beneath."""
@@ -42,11 +45,12 @@ def recognize(
     recognizer: Recognizer,
     request: Request,
     *,
-    observe: Callable[[Recognized | Failed | Partial], None],
+    observe: Callable[[RecognizeEvent], None],
     alive: Callable[[], None],
     stop: threading.Event,
     until_idle: bool,
     partials: Partials | None = None,
+    second_pass: SecondPass | None = None,
 ) -> int:
     """Transcribe what is pending, oldest first, and wait for more until ``stop`` is set.
 
@@ -62,9 +66,10 @@ def recognize(
         stop: ends the loop after the utterance at hand.
         until_idle: return as soon as nothing is pending.
         partials: tells what is being said while nothing is pending; None: nobody wants to know.
+        second_pass: takes its turn, an utterance at a time, while nothing is pending.
 
     Returns:
-        How many utterances failed.
+        How many utterances failed, second passes not counted.
 
     Raises:
         RequestError: the bundle cannot do what is asked.
@@ -76,6 +81,9 @@ def recognize(
         alive()
         pending = store.transcripts.pending(skip=tried)
         if pending is None:
+            if second_pass is not None and (done := second_pass.step()) is not None:
+                observe(done)
+                continue
             if until_idle:
                 break
             tried.clear()
@@ -93,7 +101,7 @@ def recognize(
 def _wait(
     store: Store,
     partials: Partials | None,
-    observe: Callable[[Recognized | Failed | Partial], None],
+    observe: Callable[[RecognizeEvent], None],
 ) -> None:
     """Wait for the doorbell, and listen to what is being said meanwhile."""
     if partials is None:

@@ -155,6 +155,34 @@ class BacklogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     RECOGNIZER-STOPPED."""
 
 
+class SecondPassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another bundle over what was transcribed, when there is time. It only adds versions."""
+
+    bundle: str | None = None
+    """The bundle that does it: a text model, which rewrites the transcript, or a larger speech
+    model, which hears the sound again. null: there is no second pass."""
+    prompt: str = "Add punctuation and capital letters. Answer with the text only.\n\n{text}"
+    """What a text model is asked, with ``{text}`` and, if wanted, ``{language}`` and
+    ``{source}``."""
+    prompt_file: str | None = None
+    """A file with the prompt, instead of ``prompt``."""
+    system: str = ""
+    """What a text model is told beforehand; empty: what its own template says."""
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256
+    """Where a text model's answer is cut off."""
+    min_similarity: Probability = 0.5
+    """An answer that is less like the transcript, word by word, is flagged ``different``. Set it to
+    0 for prompts that translate or summarize."""
+    show_flagged: bool = False
+    """Let a version stand for its utterance that is empty, different, cut off or repeats itself.
+    Otherwise it is kept, and the transcript before it goes on standing."""
+    max_temperature_c: Annotated[float, msgspec.Meta(ge=0.0, le=150.0)] = 75.0
+    """From this temperature of the board on the second pass waits, until it is 5 degrees Celsius
+    cooler. 0: it never waits for that."""
+    release_after_s: Seconds = 300.0
+    """Seconds without work after which its bundle is let go from memory."""
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When old sound goes, to make room. Text stays, and what is held or not transcribed."""
 
@@ -182,6 +210,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How speech becomes text."""
     backlog: BacklogSettings = BacklogSettings()
     """What is left out while much waits to be transcribed."""
+    second_pass: SecondPassSettings = SecondPassSettings()
+    """Another bundle over what was transcribed, when there is time."""
     retention: RetentionSettings = RetentionSettings()
     """When old sound goes, to make room."""
 
@@ -205,6 +235,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "liveness": LivenessSettings,
     "recognition": RecognitionSettings,
     "backlog": BacklogSettings,
+    "second_pass": SecondPassSettings,
     "retention": RetentionSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""

@@ -37,10 +37,14 @@ def build(order: Order) -> None:
         from export.granite import build_granite
 
         build_granite(order, provenance)
+    elif order.recipe.family == "text":
+        from export.text import build_text
+
+        build_text(order, provenance)
     else:
         raise RecipeError(
             f"recipe {order.recipe.name}: unknown family {order.recipe.family}; "
-            "there are: whisper, granite, silero-vad",
+            "there are: whisper, granite, text, silero-vad",
         )
     order.reporter.say(f"{order.target}: written")
 
@@ -63,4 +67,4 @@ def _is_there(order: Order, provenance: dict[str, Any]) -> bool:
         return False
     # A bundle that was held against more speech than is named now need not be built again.
     heard = bundle.manifest.quality.items()
-    return order.recipe.family == silero.FAMILY or speech_id(order).items() <= heard
+    return order.recipe.family in (silero.FAMILY, "text") or speech_id(order).items() <= heard

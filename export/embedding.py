@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def halve_embedding(path: Path, vocab_size: int) -> bool:
-    """Store the embedding of the graph at ``path`` in float16, if every value of it fits exactly.
+def halve_embedding(path: Path, vocab_size: int, *, exactly: bool = True) -> bool:
+    """Store the embedding of the graph at ``path`` in float16, if every value of it fits.
 
     Args:
         path: a float graph; it is rewritten.
         vocab_size: rows of the embedding.
+        exactly: not if a value would be rounded.
 
     Returns:
         Whether it was done.
@@ -35,7 +36,7 @@ def halve_embedding(path: Path, vocab_size: int) -> bool:
     full = numpy_helper.to_array(table)
     with np.errstate(over="ignore"):
         half = full.astype(np.float16)
-    if not np.array_equal(half.astype(np.float32), full):
+    if not np.isfinite(half).all() or (exactly and not np.array_equal(half, full)):
         return False
     halved = numpy_helper.from_array(half, f"{table.name}_float16")
     found = f"{lookup.output[0]}_float16"

@@ -100,6 +100,8 @@ class QualityLimits(_Strict, frozen=True):
     """The same within each language that has at least 50 reference words."""
     encoder_difference: float = 2e-2
     """Largest absolute difference of float cross-attention keys and values from the original's."""
+    quantized_tokens: Share = 0.0
+    """For a text model: least share of tokens after which the quantized graph goes on alike."""
     logit_difference: float = 5e-2
     """Largest absolute difference of float logits from the original's."""
 
@@ -137,7 +139,7 @@ class Recipe(_Strict, frozen=True):
 
     name: Name
     family: str
-    """``whisper``, ``granite`` or ``silero-vad``."""
+    """``whisper``, ``granite``, ``text`` or ``silero-vad``."""
     summary: str
     licence: str
     """SPDX id of the weights' licence."""

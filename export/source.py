@@ -25,6 +25,9 @@ _CHECKPOINT_FILES = (
     "config.json",
     "generation_config.json",
     "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
     "adapter_config.json",
 )
 _HUB_PATTERNS = [*_WEIGHTS[:1], *_CHECKPOINT_FILES, "LICENSE*"]
@@ -175,7 +178,7 @@ def fetch(weights: Weights, directory: Path) -> None:
 
 
 def _copy(folder: Path, files: Iterable[Path], directory: Path) -> None:
-    others = [*folder.glob("*.json"), *folder.glob("LICENSE*")]
+    others = [*folder.glob("*.json"), *folder.glob("*.jinja"), *folder.glob("LICENSE*")]
     for path in [*files, *others]:
         shutil.copyfile(path, directory / path.name)
 

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "edge_asr"
 
 LAYERS = (
     # An arrow points to a lower layer, never up.
-    {"records", "alarms", "errors", "audio", "clock", "systemd", "verify_log"},
+    {"records", "alarms", "errors", "audio", "clock", "systemd", "thermal", "verify_log"},
     {"settings", "config", "manifest", "bundle", "prepared", "preparing", "sessions", "formats"},
     {"capture", "store", "recognizers"},
     {
@@ -26,6 +26,7 @@ LAYERS = (
         "alarming",
         "backlog",
         "stepping",
+        "second_pass",
         "partials",
         "recognize",
         "transcribe",

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "listen": ("edge_asr.cli.loops:listen", "Write what a microphone hears into the store."),
     "recognize": ("edge_asr.cli.loops:recognize", "Transcribe what is in the store."),
     "transcribe": ("edge_asr.cli.transcribe:transcribe", "Print the text of sound files."),
+    "retranscribe": ("edge_asr.cli.passes:retranscribe", "Transcribe what is stored again."),
     "devices": ("edge_asr.cli.devices:devices", "List the microphones of this machine."),
     "levels": ("edge_asr.cli.devices:levels", "Show how loud a microphone hears, live."),
     "log": ("edge_asr.cli.log:log", "Read what was said: tail, show, search, export."),

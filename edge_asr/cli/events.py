@@ -17,25 +17,25 @@ from edge_asr.listen import Heard
 from edge_asr.partials import Partial
 from edge_asr.recognize import Failed, Recognized
 from edge_asr.records import SAMPLE_RATE, Gap, SourceStatus, Utterance
+from edge_asr.second_pass import Added, PassFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_asr.backlog import Load
     from edge_asr.listen import ListenEvent
+    from edge_asr.recognize import RecognizeEvent
 
 Event = dict[str, Any]
 LEVEL_INTERVAL_S = 0.2
 """Levels are told five times a second at most."""
 
 
-def printer(
-    output: str, source: str = ""
-) -> Callable[[ListenEvent | Recognized | Failed | Partial], None]:
+def printer(output: str, source: str = "") -> Callable[[ListenEvent | RecognizeEvent], None]:
     """Return what prints events: ``jsonl`` to stdout, ``text`` (all but levels) to stderr."""
     told_level_at = -LEVEL_INTERVAL_S
 
-    def show(event: ListenEvent | Recognized | Failed | Partial) -> None:
+    def show(event: ListenEvent | RecognizeEvent) -> None:
         nonlocal told_level_at
         if isinstance(event, Heard):
             now = time.monotonic()
@@ -65,7 +65,7 @@ def load_fields(load: Load) -> Event:
     }
 
 
-def as_fields(event: ListenEvent | Recognized | Failed | Partial, source: str) -> Event:
+def as_fields(event: ListenEvent | RecognizeEvent, source: str) -> Event:
     """Return an event as JSON fields; ``event`` names its kind."""
     match event:
         case Heard(level, speaking):
@@ -99,7 +99,7 @@ def as_fields(event: ListenEvent | Recognized | Failed | Partial, source: str) -
                 "source": header.source,
                 "text": found.text,
             }
-        case Recognized(utterance, transcript):
+        case Recognized(utterance, transcript) | Added(utterance, transcript):
             return {
                 "event": "transcript",
                 **_of_utterance(utterance),
@@ -109,6 +109,8 @@ def as_fields(event: ListenEvent | Recognized | Failed | Partial, source: str) -
                 "language": transcript.recognition.language,
                 "decode_s": round(transcript.recognition.decode_s, 3),
                 "flags": list(transcript.recognition.flags),
+                "bundle": transcript.bundle,
+                "is_shown": transcript.is_shown,
             }
         case Failed(utterance, error):
             return {
@@ -116,6 +118,13 @@ def as_fields(event: ListenEvent | Recognized | Failed | Partial, source: str) -
                 **_of_utterance(utterance),
                 "source": utterance.source,
                 "error": error,
+            }
+        case PassFailed(utterance, bundle, error):
+            return {
+                "event": "failure",
+                **_of_utterance(utterance),
+                "source": utterance.source,
+                "error": f"second pass by {bundle}: {error}",
             }
     return {**fields, "source": source}
 
@@ -148,8 +157,9 @@ def _what_happened(event: Event) -> str:
             words = f"utterance {event['utterance_id']}, {event['duration_s']:.1f} s"
         case "transcript":
             words = (
-                f"utterance {event['utterance_id']} transcribed "
-                f"({event['duration_s']:.1f} s of speech in {event['decode_s']:.1f} s)"
+                f"utterance {event['utterance_id']}, version {event['version']} by "
+                f"{event['bundle']} ({event['duration_s']:.1f} s of speech in "
+                f"{event['decode_s']:.1f} s)"
             )
         case "failure":
             words = f"utterance {event['utterance_id']} failed: {event['error']}"

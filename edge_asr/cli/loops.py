@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_asr.alarms import AlarmChange
-    from edge_asr.backlog import BacklogWatch, Load
+    from edge_asr.backlog import BacklogPolicy, BacklogWatch, Load
     from edge_asr.capture import Source
     from edge_asr.cli.context import Context
     from edge_asr.recognizers import Recognizer
@@ -149,6 +149,7 @@ def recognize(
     """
     from edge_asr.cli.events import printer
     from edge_asr.cli.keeping import keeper
+    from edge_asr.cli.second_pass import open_second_pass
     from edge_asr.cli.status import LoadTeller
     from edge_asr.partials import Partials
     from edge_asr.recognize import recognize as run_loop
@@ -164,7 +165,8 @@ def recognize(
         progress_told(notifier.alive),
     ):
         notifier.extend_timeout(60.0)
-        recognizer, watch = _recognizer(context, store, show, LoadTeller(output, notifier).tell)
+        tell = LoadTeller(output, notifier).tell
+        recognizer, watch, policy = _recognizer(context, store, show, tell)
         notifier.ready(f"recognizing with {recognizer.bundle.name}")
         request = context.config.recognition.request
         if wants_partials is None:
@@ -189,6 +191,7 @@ def recognize(
             partials=Partials(store, recognizer, request)
             if wants_partials and output == "jsonl"
             else None,
+            second_pass=open_second_pass(context, store, lambda: policy.second_pass_allowed),
         )
         notifier.stopping()
         watch.end()
@@ -203,7 +206,7 @@ def _recognizer(
     store: Store,
     show: Callable[[AlarmChange], None],
     tell: Callable[[Load], None],
-) -> tuple[Recognizer, BacklogWatch]:
+) -> tuple[Recognizer, BacklogWatch, BacklogPolicy]:
     """Return what transcribes, which steps down while much waits, and what watches that."""
     from edge_asr.alarming import AlarmBook
     from edge_asr.alarms import AlarmCode
@@ -213,10 +216,12 @@ def _recognizer(
     settings = context.config.backlog
     has_fallback = settings.fallback_bundle is not None
     steps = [AlarmCode.FALLBACK_BUNDLE] if has_fallback else []
+    if context.config.second_pass.bundle is not None:
+        steps.append(AlarmCode.SECOND_PASS_OFF)
     policy = BacklogPolicy(settings, AlarmBook(store, "", show), steps)
     watch = BacklogWatch(store, policy, tell)
     if not has_fallback:
-        return context.open_recognizer(), watch
+        return context.open_recognizer(), watch, policy
     fallback = context.open_fallback_bundle()
     fallback.check(context.config.recognition.request)
     recognizer = SteppingRecognizer(
@@ -225,4 +230,4 @@ def _recognizer(
         lambda: policy.fallback_wanted,
         lambda complaint: click.echo(f"edge-asr: {complaint}", err=True),
     )
-    return recognizer, watch
+    return recognizer, watch, policy

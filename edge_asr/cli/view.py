@@ -85,7 +85,8 @@ class LiveView:
             case "transcript":
                 self._waiting.pop(event["utterance_id"], None)
                 self._forget_partial(event)
-                self._console.print(_transcript_line(event))
+                if event["is_shown"]:
+                    self._console.print(_transcript_line(event))
             case _:
                 self._waiting.pop(event.get("utterance_id", -1), None)
                 self._forget_partial(event)

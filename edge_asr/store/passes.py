@@ -146,6 +146,8 @@ class Passes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.was_left = False
+        """Whether the recognizer before this one died in a second pass."""
 
     def queue(self, wanted_pass: Pass, wanted: Filter = EVERYTHING) -> PassQueue:
         """Return what lacks a pass, among the utterances that are wanted."""
@@ -166,6 +168,7 @@ class Passes:
         Raises:
             StoreError: the disk refuses.
         """
+        self.was_left = True
         bundle_sha256, _, request_sha256 = left.pass_key.partition(":")
         identity = (left.utterance_id, bundle_sha256, request_sha256)
         if left.crash is None:
