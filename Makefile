@@ -26,7 +26,7 @@ apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages
   $(SUDO) apt-get update -qq; \
   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
-.PHONY: help run test check lint bundle demo bench-granite smoke install uninstall clean setup setup-test setup-export
+.PHONY: help run test check lint bundle bundle-text demo bench-granite smoke install uninstall clean setup setup-test setup-export
 
 help: ## print this help
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ $(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml export/*.py)
 bench-granite: setup-export ## measure a Granite bundle: BUNDLE=DIR CHECKPOINT=DIR, beside Transformers
 	$(BIN)/python -m benchmarks.granite $(addprefix --bundle ,$(BUNDLE)) \
 	  $(addprefix --checkpoint ,$(CHECKPOINT)) $(BENCH_ARGS)
+
+bundle-text: setup-export ## export the small text model for a second pass (smollm2-135m-instruct)
+	$(BIN)/python -m export smollm2-135m-instruct --out $(BUNDLES)
 
 smoke: setup $(BUNDLES)/.made dist ## install the wheel alone in a clean environment and transcribe the sample
 	rm -rf build/smoke

@@ -161,11 +161,11 @@ class SecondPassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     bundle: str | None = None
     """The bundle that does it: a text model, which rewrites the transcript, or a larger speech
     model, which hears the sound again. null: there is no second pass."""
-    prompt: str = "Add punctuation and capital letters. Answer with the text only.\n\n{text}"
+    prompt: str = "Add punctuation and capital letters. Answer with the text only: {text}"
     """What a text model is asked, with ``{text}`` and, if wanted, ``{language}`` and
     ``{source}``."""
     prompt_file: str | None = None
-    """A file with the prompt, instead of ``prompt``."""
+    """A file with the prompt, instead of ``prompt``: there it may have several lines."""
     system: str = ""
     """What a text model is told beforehand; empty: what its own template says."""
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256

@@ -35,6 +35,9 @@ def export_graph(checkpoint: Path, directory: Path) -> None:
                 atol=_TOLERANCE,
                 library_name="transformers",
                 local_files_only=True,
+                # It would share a tied table with the output projection, by a transposition that
+                # keeps the projection from being quantized.
+                no_post_process=True,
             )
         except (ValueError, NotImplementedError) as error:
             raise ExportError(f"Optimum cannot export this model: {error}") from error

@@ -45,6 +45,7 @@ def test_the_schema_is_json(program):
         "microphones",
         "recognition",
         "retention",
+        "second_pass",
         "vad",
     }
 
