@@ -66,12 +66,12 @@ def quantize_graphs(
         for name in (graphs.encoder, graphs.decoder):
             _copy(source / name, target / name)
         return
-    to_int8(source / graphs.encoder, target / graphs.encoder, _below("encoder", float_matmuls))
+    to_int8(source / graphs.encoder, target / graphs.encoder, below("encoder", float_matmuls))
     decoder = (source / graphs.decoder, target / graphs.decoder)
     if quantization is Quantization.INT8:
-        to_int8(*decoder, _below("decoder", float_matmuls))
+        to_int8(*decoder, below("decoder", float_matmuls))
     else:
-        rewrite_products(*decoder, InBlocks(4, block_size=block_size, eight_bit=[_HEAD]))
+        to_blocks(*decoder, block_size=block_size)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -80,9 +80,14 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfile(file, target.with_name(target.name + suffix))
 
 
-def _below(graph: str, names: Sequence[str]) -> list[str]:
+def below(graph: str, names: Sequence[str]) -> list[str]:
     """Return the names that belong to ``graph``, without its own."""
     return [name.removeprefix(graph) for name in names if name.startswith(f"{graph}/")]
+
+
+def to_blocks(source: Path, target: Path, *, block_size: int = BLOCK_SIZE) -> None:
+    """Quantize a decoder's products to blocks of 4 bits, its output projection to 8."""
+    rewrite_products(source, target, InBlocks(4, block_size=block_size, eight_bit=[_HEAD]))
 
 
 def to_int8(
@@ -103,11 +108,11 @@ def to_int8(
     Raises:
         RecipeError: ``float_matmuls`` names a product that the graph does not have.
     """
-    kept = _named(source, float_matmuls)
+    kept = named(source, float_matmuls)
     rewrite_products(source, target, ByRows(), kept=kept, large_graph=large_graph)
 
 
-def _named(source: Path, names: Sequence[str]) -> list[str]:
+def named(source: Path, names: Sequence[str]) -> list[str]:
     """Return the nodes of the products called ``names``."""
     if not names:
         return []

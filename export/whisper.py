@@ -11,11 +11,11 @@ from edge_asr.recognizers.whisper import DECODER, ENCODER, TOKENIZER
 from export.blocks import ACCURACY_LEVEL, BLOCK_SIZE
 from export.bundle_writer import LICENCE, Contents, write_bundle
 from export.gate import pass_gate
-from export.quantize import Graphs, quantize_graphs
 from export.recipe import Quantization
 from export.source import fetch
 from export.steps import code_sha256, digest, make_once, versions
 from export.whisper_manifest import whisper_capabilities, whisper_model
+from export.whisper_quantize import quantize_whisper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,8 +96,7 @@ def _quantized_graphs(order: Order, float_graphs: Path) -> Path:
     key = digest(order.weights.key, order.recipe.float_matmuls, code_sha256(FAMILY), versions())
 
     def make(part: Path) -> None:
-        graphs = Graphs(ENCODER, DECODER)
-        quantize_graphs(float_graphs, part, graphs, order.quantization, order.recipe.float_matmuls)
+        quantize_whisper(float_graphs, part, order.quantization, order.recipe.float_matmuls)
 
     with order.reporter.step(f"quantize them to {order.quantization}"):
         make_once(directory, key, make)
@@ -131,18 +130,16 @@ def _contents(
 
 def _quantization(order: Order) -> dict[str, Any]:
     """Return what the manifest says of the quantization."""
-    int8 = {
-        "weights": "int8, one scale per column",
-        "activations": "uint8, scaled at run time row by row",
-    }
+    int8 = {"weights": "int8, one scale per column", "activations": "uint8, scaled at run time"}
+    by_row = {"weights": int8["weights"], "activations": "uint8, scaled at run time row by row"}
     blocks = {
         "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}; output projection int8, the same",
         "accuracy_level": ACCURACY_LEVEL,
     }
     graphs: dict[Quantization, dict[str, Any]] = {
         Quantization.NONE: {},
-        Quantization.INT8: {"encoder": int8, "decoder": int8},
-        Quantization.INT4: {"encoder": int8, "decoder": blocks},
+        Quantization.INT8: {"encoder": by_row, "decoder": int8},
+        Quantization.INT4: {"encoder": by_row, "decoder": blocks},
     }
     kept = {"float_matmuls": order.recipe.float_matmuls} if order.recipe.float_matmuls else {}
     return {"scheme": str(order.quantization), **graphs[order.quantization], **kept}
