@@ -18,15 +18,15 @@ DESTDIR ?=
 #   asterisk-core-sounds-*, espeak-ng the project's own speech sample
 APT_RUN  := gcc libsndfile1 portaudio19-dev asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav \
             asterisk-core-sounds-fr-wav espeak-ng
-# For the tests: a virtual microphone, a network namespace, the units' checker.
-APT_TEST := alsa-utils libasound2-plugins pulseaudio pulseaudio-utils procps systemd util-linux
+# For the tests: a virtual microphone, a network namespace, system calls, the units' checker.
+APT_TEST := alsa-utils libasound2-plugins pulseaudio pulseaudio-utils procps strace systemd util-linux
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages"; \
   $(SUDO) apt-get update -qq; \
   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
-.PHONY: help run test check lint bundle bundle-text demo bench-granite smoke install uninstall clean setup setup-test setup-export
+.PHONY: help run test faults soak check lint bundle bundle-text demo bench-granite smoke install uninstall clean setup setup-test setup-export
 
 help: ## print this help
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,17 @@ demo: setup $(BUNDLES)/.made ## the same, with the sample clip as a simulated mi
 
 test: setup-test $(BUNDLES)/.made ## set up and run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Everything but the soak, which takes hours of its own.
+faults: setup-test $(BUNDLES)/.made ## (root) break everything on purpose, as often as a night allows
+	EDGE_ASR_FAULTS=whole $(BIN)/python -m pytest tests/faults --deselect tests/faults/test_soak.py \
+	  $(PYTEST_ARGS) || status=$$?
+	$(BIN)/python -m tests.faults.tally whole docs/promises.md
+	exit $${status:-0}
+
+soak: setup-test $(BUNDLES)/.made ## eight hours of sound as fast as they can be heard and transcribed
+	EDGE_ASR_FAULTS=whole $(BIN)/python -m pytest tests/faults/test_soak.py $(PYTEST_ARGS)
+	$(BIN)/python -m tests.faults.tally whole docs/promises.md
 
 check: lint test smoke ## all that is checked before a change is accepted: lint, types, tests, smoke
 

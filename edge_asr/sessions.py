@@ -12,6 +12,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+
+# The official wheels since 1.29 report to their maker over the network, unless this is set before
+# they are loaded; a switch of their own comes too late for the first message.
+os.putenv("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 
 from edge_asr.errors import BundleError, EdgeAsrError

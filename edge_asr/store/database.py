@@ -78,6 +78,7 @@ class Database:
         if not readonly:
             _make_private(path)
         self._open()
+        self._identity = _identity(path)
 
     def _open(self) -> None:
         readonly = self._readonly
@@ -118,7 +119,17 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what the block writes as a whole, or nothing of it; other writers wait."""
+        """Commit what the block writes as a whole, or nothing of it; other writers wait.
+
+        Raises:
+            StoreError: SQLite refuses, or the file is not where it was opened: what goes into it
+                would be parted from its sound.
+        """
+        if _identity(self._path) != self._identity:
+            raise StoreError(
+                f"{self._path}: moved, removed or replaced while it was open; "
+                "put it back if it was not meant, and start again"
+            )
         self.rows("BEGIN IMMEDIATE")
         try:
             yield
@@ -217,6 +228,15 @@ def check_library() -> str:
             "from its wheel, which brings its own SQLite",
         )
     return found
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file lies at ``path``, or None."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_private(path: Path) -> None:

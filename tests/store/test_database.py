@@ -160,3 +160,14 @@ def test_processes_that_make_the_store_at_the_same_moment_all_get_it(state_dir):
         assert [process.exitcode for process in processes] == [0] * 6
         with Store.open(directory, readonly=True) as reader:
             assert reader.transcripts.backlog().n == 6
+
+
+def test_a_database_that_was_moved_away_takes_nothing_more(store, state_dir):
+    """What went into it would be parted from its sound, which goes to the old place."""
+    say(store)
+    state_dir.rename(state_dir.with_name("elsewhere"))
+    with pytest.raises(StoreError, match="moved, removed or replaced"):
+        say(store)
+    Store.open(state_dir).__exit__(None, None, None)
+    with pytest.raises(StoreError, match="moved, removed or replaced"):
+        say(store)

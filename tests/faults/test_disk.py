@@ -1,0 +1,195 @@
+"""The disk is full, slow, failing, read-only: sound waits in memory, and all of it is stored."""
+
+import os
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from tests.faults.board import is_whole, rows, sound_of
+
+pytestmark = [pytest.mark.faults, pytest.mark.bundle, pytest.mark.timeout(0)]
+
+
+@pytest.fixture
+def mounted():
+    """Return what mounts something, and unmounts it when the test is over."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    places = []
+
+    def mount(*arguments, place):
+        place.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            ["mount", *map(str, arguments), str(place)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"this machine does not mount: {done.stderr.strip()}")
+        places.append(place)
+
+    yield mount
+    for place in reversed(places):
+        subprocess.run(["umount", "--lazy", str(place)], check=False)
+
+
+@pytest.fixture(scope="module")
+def whole(bundles, brief, tmp_path_factory):  # noqa: ARG001 (no processes without models)
+    """Return the sounds of the clip when nothing happens."""
+    from tests.faults.board import Board
+
+    board = Board(tmp_path_factory.mktemp("whole"))
+    assert board.listen("--wav", brief, "--fast").join() == 0
+    return [sound_of(board.state, row) for row in rows(board.state)]
+
+
+def missing(state, whole):
+    """Return how many of the clip's sounds are not stored as they were, and how many twice."""
+    stored = [sound_of(state, row) for row in rows(state)]
+    counts = [sum(np.array_equal(sound, other) for other in stored) for sound in whole]
+    return counts.count(0), sum(count > 1 for count in counts)
+
+
+def hear_through(board, brief, fill, release, row):
+    """Listen at the pace of speech, with a disk that refuses from the 2nd to the 8th second."""
+    process = board.listen("--wav", brief)
+    process.wait_for(lambda event: event["event"] == "level")
+    time.sleep(2.0)
+    fill()
+    process.wait_for(
+        lambda event: event.get("code") == "DISK-REFUSES" and event.get("active", True)
+    )
+    time.sleep(4.0)
+    findings = board.doctor()
+    assert findings.keys() & {"disk", "state", "alarms", "backlog"}, findings
+    release()
+    freed_s = time.monotonic()
+    told_s, _ = process.wait_for(
+        lambda event: event["event"] == "utterance" or event.get("code") == "DISK-REFUSES",
+        since_s=freed_s,
+    )
+    row.recovered_s.append(told_s - freed_s)
+    row.injected += 1
+    assert process.join() == 0, board.said_on_stderr()
+
+
+def test_a_full_disk_loses_nothing(boards, brief, whole, mounted, tally, times):
+    row = tally("disk full (a small file system), 4 s and more, while listening")
+    for i in range(times(1, 10)):
+        board = boards(f"full-{i}")
+        mounted("-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", place=board.state)
+        ballast = board.state / "ballast"
+
+        def fill(ballast=ballast):
+            with ballast.open("wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError:
+                    pass
+
+        hear_through(board, brief, fill, ballast.unlink, row)
+        lost, doubled = missing(board.state, whole)
+        row.lost, row.doubled = row.lost + lost, row.doubled + doubled
+        board.finish()
+        is_whole(board.state)
+    assert (row.lost, row.doubled) == (0, 0)
+
+
+def test_a_full_table_of_inodes_loses_nothing(boards, brief, whole, mounted, tally, times):
+    row = tally("no inode left, while listening")
+    for i in range(times(0, 3)):
+        board = boards(f"inodes-{i}")
+        mounted("-t", "tmpfs", "-o", "nr_inodes=60,mode=700", "tmpfs", place=board.state)
+        names = [board.state / f"ballast-{n}" for n in range(60)]
+
+        def fill(names=names):
+            for name in names:
+                try:
+                    name.touch()
+                except OSError:
+                    break
+
+        def release(names=names):
+            for name in names:
+                name.unlink(missing_ok=True)
+
+        hear_through(board, brief, fill, release, row)
+        lost, doubled = missing(board.state, whole)
+        row.lost, row.doubled = row.lost + lost, row.doubled + doubled
+        board.finish()
+        is_whole(board.state)
+    if not row.injected:
+        pytest.skip("for the whole form: make faults")
+    assert (row.lost, row.doubled) == (0, 0)
+
+
+def test_a_disk_that_becomes_read_only_is_survived(boards, brief, whole, mounted, tally, times):
+    row = tally("file system remounted read-only, while listening")
+    for i in range(times(0, 3)):
+        board = boards(f"readonly-{i}")
+        mounted("-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", place=board.state)
+
+        def remount(how, board=board):
+            subprocess.run(["mount", "-o", f"remount,{how}", board.state], check=False)
+
+        # Nothing that is open for writing keeps a tmpfs from a forced remount of a bind of itself.
+        hear_through(board, brief, lambda: remount("ro"), lambda: remount("rw"), row)
+        lost, doubled = missing(board.state, whole)
+        row.lost, row.doubled = row.lost + lost, row.doubled + doubled
+    if not row.injected:
+        pytest.skip("for the whole form: make faults")
+    assert (row.lost, row.doubled) == (0, 0)
+
+
+INJECTIONS = (
+    "fsync,fdatasync:error=EIO:when=12+9",
+    "fsync,fdatasync:error=ENOSPC:when=15+11",
+    "pwrite64:error=ENOSPC:when=60+23",
+    "pwrite64:error=EIO:when=70+31",
+    "write:error=ENOSPC:when=200+40",
+    "ftruncate,rename:error=EIO:when=3+4",
+    "fdatasync:delay_enter=300000",
+)
+"""Errors of system calls, from the n-th on, each so many calls."""
+
+
+def test_calls_that_fail_lose_nothing(boards, brief, whole, tally, times):
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    row = tally("EIO, ENOSPC or 0.3 s of delay injected into writes and syncs")
+    chosen = INJECTIONS[: times(3, len(INJECTIONS))]
+
+    def hear(numbered):
+        number, injection = numbered
+        board = boards(f"inject-{number}")
+        assert board.listen("--wav", brief, "--fast").join() == 0  # the database is made
+        traced = board.directory / "trace"
+        calls = injection.split(":", maxsplit=1)[0]
+        wrap = ("strace", "-f", "-qq", "--seccomp-bpf", "-o", str(traced))
+        wrap += ("-e", f"trace={calls}", "-e", f"inject={injection}")
+        began_s = time.monotonic()
+        status = board.listen("--wav", brief, wrap=wrap).join()
+        if status:  # systemd starts it again
+            assert "Traceback" not in board.said_on_stderr()
+            assert board.listen("--wav", brief, "--fast").join() == 0
+        took_s = time.monotonic() - began_s
+        n_injected = traced.read_text(errors="replace").count("(INJECTED)")
+        n_injected += traced.read_text(errors="replace").count("(DELAYED)")
+        board.finish()
+        is_whole(board.state)
+        # Heard twice: before anything failed, and while it did.
+        stored = [sound_of(board.state, r) for r in rows(board.state)]
+        counts = [sum(np.array_equal(sound, other) for other in stored) for sound in whole]
+        return n_injected, sum(max(0, 2 - n) for n in counts), status, took_s
+
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(hear, enumerate(chosen)))
+    row.injected = sum(n for n, *_ in results)
+    row.lost = sum(lost for _, lost, *_ in results)
+    n_again = sum(bool(status) for *_, status, _ in results)
+    row.seen = f"{len(chosen)} kinds; listeners that had to start again: {n_again}"
+    assert all(n for n, *_ in results), results
+    assert row.lost == 0, results
