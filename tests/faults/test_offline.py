@@ -42,7 +42,9 @@ def test_no_call_names_an_address_outside_the_machine(board, brief, tally):
         calls += trace.read_text(encoding="utf-8", errors="replace").splitlines()
     # The two loops as they run for days: long enough for anything that waits before it calls out.
     traces = [board.directory / f"loop-{name}" for name in ("listen", "recognize")]
-    wraps = [("strace", "-f", "-qq", "-e", "trace=%network", "-o", str(path)) for path in traces]
+    wraps = [
+        ("strace", "-D", "-f", "-qq", "-e", "trace=%network", "-o", str(path)) for path in traces
+    ]
     listening = board.listen("--wav", brief, wrap=wraps[0])
     recognizing = board.recognize(wrap=wraps[1])
     recognizing.wait_for(lambda event: event["event"] == "transcript")
