@@ -51,6 +51,7 @@ def recognize(
     until_idle: bool,
     partials: Partials | None = None,
     second_pass: SecondPass | None = None,
+    is_worn_out: Callable[[], bool] = lambda: False,
 ) -> int:
     """Transcribe what is pending, oldest first, and wait for more until ``stop`` is set.
 
@@ -67,6 +68,7 @@ def recognize(
         until_idle: return as soon as nothing is pending.
         partials: tells what is being said while nothing is pending; None: nobody wants to know.
         second_pass: takes its turn, an utterance at a time, while nothing is pending.
+        is_worn_out: ends the loop, too, but only where nothing waits.
 
     Returns:
         How many utterances failed, second passes not counted.
@@ -84,7 +86,7 @@ def recognize(
             if second_pass is not None and (done := second_pass.step()) is not None:
                 observe(done)
                 continue
-            if until_idle:
+            if until_idle or is_worn_out():
                 break
             tried.clear()
             _wait(store, partials, observe)

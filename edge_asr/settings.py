@@ -118,6 +118,12 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     (Granite), ``off`` only what was said."""
     threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """Processor cores to recognize with. 0: all but one, or both of two."""
+    recycle_after_h: Annotated[float, msgspec.Meta(ge=0.0, le=8760.0)] = 24.0
+    """Hours after which the recognizer begins anew, once nothing waits, so that memory it lost in
+    months is none; 0: never."""
+    recycle_above_mb: Annotated[int, msgspec.Meta(ge=0, le=1_048_576)] = 0
+    """Megabytes of memory of its own, models mapped from disk not counted, above which it does so,
+    too; 0: however many."""
 
     @property
     def request(self) -> Request:

@@ -29,6 +29,7 @@ LAYERS = (
         "second_pass",
         "partials",
         "recognize",
+        "recycling",
         "transcribe",
         "serve",
         "buffering",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_asr.cli.signals import stop_event
+from edge_asr.cli.signals import begin_anew, stop_event
 from edge_asr.errors import EdgeAsrError
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def recognize(
     from edge_asr.cli.status import LoadTeller
     from edge_asr.partials import Partials
     from edge_asr.recognize import recognize as run_loop
+    from edge_asr.recycling import Recycling
     from edge_asr.sessions import progress_told
     from edge_asr.store import Store
 
@@ -173,6 +174,8 @@ def recognize(
             wants_partials = context.config.recognition.partials == "auto"
 
         keep = keeper(context, store)
+        settings = context.config.recognition
+        recycling = Recycling(settings.recycle_after_h, settings.recycle_above_mb)
 
         def alive() -> None:
             notifier.alive()
@@ -192,9 +195,14 @@ def recognize(
             if wants_partials and output == "jsonl"
             else None,
             second_pass=open_second_pass(context, store, lambda: policy.second_pass_allowed),
+            is_worn_out=recycling.is_due,
         )
-        notifier.stopping()
+        goes_on = not (stop.is_set() or until_idle)
+        if not goes_on:
+            notifier.stopping()
         watch.end()
+    if goes_on:
+        begin_anew()
     if until_idle and n_failed:
         raise EdgeAsrError(
             f"{n_failed} utterances could not be transcribed; see the messages above"

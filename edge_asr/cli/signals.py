@@ -1,4 +1,4 @@
-"""How a loop is asked to stop: a signal, or the end of its standard input."""
+"""How a loop ends: by a signal, by the end of its standard input, or to begin anew."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -37,3 +37,8 @@ def _set_at_end_of_stdin(stop: threading.Event) -> None:
     stop.set()
     # Wake the main thread out of whatever it waits for.
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def begin_anew() -> NoReturn:
+    """Start this same command again, in this process: whoever watches over it sees no end."""
+    os.execv(sys.executable, [sys.executable, "-m", "edge_asr.cli", *sys.argv[1:]])  # noqa: S606
