@@ -102,7 +102,7 @@ def _type(field: dict[str, Any]) -> str:
     if field["type"] == "array":
         return f"list of {_type(field['items'])}"
     if "minimum" in field:
-        return f"{_TYPES[field['type']]}, {field['minimum']:g} to {field['maximum']:g}"
+        return f"{_TYPES[field['type']]}, {field['minimum']:.10g} to {field['maximum']:.10g}"
     return _TYPES[field["type"]]
 
 

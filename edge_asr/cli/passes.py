@@ -66,7 +66,7 @@ def polish(
     limit: int | None,
     dry_run: bool,  # noqa: FBT001
 ) -> None:
-    r"""Rewrite stored transcripts with a text model: a new version each, newest first.
+    """Rewrite stored transcripts with a text model: a new version each, newest first.
 
     What this bundle and prompt did before is left out, so it can be stopped and started again.
 
@@ -114,7 +114,7 @@ def retranscribe(
     dry_run: bool,  # noqa: FBT001
     **asked: Any,  # noqa: ANN401 (what request_options adds)
 ) -> None:
-    r"""Transcribe stored utterances again with another bundle: a new version each, newest first.
+    """Transcribe stored utterances again with another bundle: a new version each, newest first.
 
     What this bundle did before, asked the same, is left out, so it can be stopped and started
     again. It gives way to a recognizer that runs beside it.

@@ -195,7 +195,8 @@ def test_only_the_later_model_punctuates(pristine, recipe):
     assert recipe.prompt.instructions.punctuated is None
     asked = granite_model(pristine, later)["instructions"]["punctuated"]
     assert asked == "transcribe the speech with proper punctuation and capitalization."
-    assert granite_capabilities(later) == granite_capabilities(recipe)
+    assert granite_capabilities(later).punctuation
+    assert not granite_capabilities(recipe).punctuation
 
 
 def test_a_tokenizer_of_another_model_is_refused(checkpoint, recipe):
