@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from benchmarks.memory import Memory
 
 _GB = 1e9
+_SHOWN_SHARE = 0.9
+"""The draft whose end-to-end time stands beside plain greedy search's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +48,44 @@ def _clip_table(systems: Sequence[Measured], baseline: str) -> str:
     base = next((system for system in systems if system.name == baseline), None)
     rows = []
     for index, clip in enumerate(systems[0].answers[0].clips):
+        base_s = None if base is None else _middle(base, index, lambda times: times.total_s)
+        sound = f"{clip.duration_s:g} s, {clip.n_tokens} tokens"
         for system in systems:
-            total_s = _middle(system, index, lambda times: times.total_s)
-            faster = "-" if base is None else f"{_total(base, index) / total_s:.1f}x"
-            rows.append(
-                [
-                    f"{clip.duration_s:g} s, {clip.n_tokens} tokens",
-                    system.name,
-                    f"{_middle(system, index, lambda times: times.encoder_s):.2f} s",
-                    f"{_middle(system, index, lambda times: times.prefill_s):.2f} s",
-                    f"{_middle(system, index, lambda times: times.token_s) * 1000:.0f} ms",
-                    f"{total_s:.2f} s",
-                    f"{total_s / clip.duration_s:.2f}",
-                    faster,
-                ]
-            )
+            parts = [_middle(system, index, of) for of in (_encoder_s, _prefill_s, _decode_s)]
+            rows.append([sound, system.name, *_times(parts, clip, base_s)])
+            if system.answers[0].clips[index].drafts:
+                place = SHARES_RIGHT.index(_SHOWN_SHARE)
+                parts[2] = median(
+                    answer.clips[index].drafts[place].decode_s for answer in system.answers
+                )
+                name = f"{system.name}, {_SHOWN_SHARE:.0%} of the draft right"
+                rows.append([sound, name, *_times(parts, clip, base_s)])
     heads = ["Sound", "System", "Encoder", "Prefill", "Token", "End to end", "RTF", "Faster"]
     return _table(heads, rows)
+
+
+def _times(parts: Sequence[float], clip: ClipTimes, base_s: float | None) -> list[str]:
+    """Return the cells of one system's times: encoder, prefill and decoding, in seconds."""
+    total_s = sum(parts)
+    return [
+        *(f"{each:.2f} s" for each in parts[:2]),
+        f"{parts[2] / max(1, clip.n_tokens - 1) * 1000:.0f} ms",
+        f"{total_s:.2f} s",
+        f"{total_s / clip.duration_s:.2f}",
+        "-" if base_s is None else f"{base_s / total_s:.1f}x",
+    ]
+
+
+def _encoder_s(times: ClipTimes) -> float:
+    return times.encoder_s
+
+
+def _prefill_s(times: ClipTimes) -> float:
+    return times.prefill_s
+
+
+def _decode_s(times: ClipTimes) -> float:
+    return times.decode_s
 
 
 def _memory_table(systems: Sequence[Measured]) -> str:
@@ -121,10 +144,6 @@ def _draft(rounds: Sequence[DraftTime], greedy_s: float) -> str:
 
 def _middle(system: Measured, index: int, of: Callable[[ClipTimes], float]) -> float:
     return median(of(answer.clips[index]) for answer in system.answers)
-
-
-def _total(system: Measured, index: int) -> float:
-    return _middle(system, index, lambda times: times.total_s)
 
 
 def _verified(system: Measured, index: int, place: int) -> float:

@@ -73,6 +73,8 @@ def test_one_round_more_counts_the_middle_one():
     theirs = Measured("theirs", 10**9, [answer(4.0)], [peak])
     text = write_tables([ours, theirs], "theirs")
     assert "| 5 s, 17 tokens | ours | 2.00 s | 0.00 s | 0 ms | 2.00 s | 0.40 | 2.0x |" in text
+    with_draft = "| ours, 90% of the draft right | 2.00 s | 0.00 s | 6 ms | 2.10 s | 0.42 | 1.9x |"
+    assert with_draft in text
     assert "| ours | 1.00 GB | 1.0 s | 4.00 GB | 2.00 GB | 3.00 GB | 1.00 GB | 2.00 GB |" in text
     assert "other tokens" in text
 
