@@ -101,6 +101,7 @@ class _Parts:
         outputs = self._encoder.run(
             {"input_features": tensor(features), "frame_lengths": tensor(lengths)},
             ["audio_features", "ctc_logits"],
+            give_back=True,
         )
         n_tokens = -(-features.shape[1] // model.projector_window) * model.projector_tokens
         audio_features: Embeddings = outputs["audio_features"].numpy()[:, :n_tokens]
