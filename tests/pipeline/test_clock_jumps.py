@@ -100,7 +100,7 @@ def test_what_was_heard_before_the_clock_was_set_is_found_by_when_it_really_was(
     exported = program.run("log", "export", "--since", "1h", "--format", "txt").stdout
     assert len(exported.splitlines()) == n_utterances
     tail = program.run("log", "tail").stdout
-    assert [line.split("\t")[-1] for line in tail.splitlines()] == [e["text"] for e in entries]
+    assert [line.split("\t")[4] for line in tail.splitlines()] == [e["text"] for e in entries]
 
 
 def test_the_ledger_of_the_day_has_all_of_it(program, clock_shift, two_sentences):
