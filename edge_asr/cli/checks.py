@@ -28,6 +28,8 @@ MEMORY_FACTOR = 2
 DISK_LOW_BYTES = 512 << 20
 DISK_FULL_BYTES = 64 << 20
 """An hour of speech takes about 60 MB."""
+FEW_INODES = 16
+"""An utterance takes three files for a moment; some file systems have no table of them (0)."""
 LARGE_BUNDLE_BYTES = 512 << 20
 """From here on, what the runtime copies of a bundle that is not prepared matters on a board."""
 _SYSTEMD_TIMEOUT_S = 10.0
@@ -118,6 +120,12 @@ def check_state_directory(context: Context) -> Iterator[Finding]:
         return
     yield ok(name, f"{directory} can be written." if there == directory else
              f"{directory} is made when something is recorded.")  # fmt: skip
+    if _is_out_of_inodes(there):
+        yield problem(
+            "disk",
+            "The file system has no inode left: no file can be made, however much room there is.",
+            "Remove files there; many small ones are the cause.",
+        )
     free = shutil.disk_usage(there).free
     sentence, remedy = f"{_mb(free)} are free for recordings.", "Make room, or use a larger disk."
     if free < DISK_FULL_BYTES:
@@ -126,6 +134,11 @@ def check_state_directory(context: Context) -> Iterator[Finding]:
         yield warning("disk", sentence, remedy)
     else:
         yield ok("disk", sentence)
+
+
+def _is_out_of_inodes(path: Path) -> bool:
+    found = os.statvfs(path)
+    return found.f_files > 0 and found.f_favail < FEW_INODES
 
 
 def check_services(_context: Context) -> Iterator[Finding]:

@@ -55,6 +55,13 @@ def times():
 
 
 @pytest.fixture
+def whole_form():
+    """Skip in the short form: what breaks here is rare, or is held by a quicker test elsewhere."""
+    if FORM == "short":
+        pytest.skip("for the whole form: make faults")
+
+
+@pytest.fixture
 def tally(request):
     """Return what makes a row of the table; it is kept when the test is over."""
     made = []

@@ -78,8 +78,8 @@ def machine():
 
 def section(form):
     """Return the table with its date and machine."""
-    made = f"Made by `make faults` on {time.strftime('%Y-%m-%d')}, {machine()}.\n\n"
-    return made + table(saved(form))
+    what = f"The {form} form, {time.strftime('%Y-%m-%d')}, {machine()}."
+    return f"{what}\n\n{table(saved(form))}"
 
 
 def put_into(page, text):

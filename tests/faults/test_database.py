@@ -69,6 +69,7 @@ def test_a_damaged_database_is_a_sentence_and_costs_no_sound(board, boards, brie
     assert row.lost == 0
 
 
+@pytest.mark.usefixtures("whole_form")
 def test_a_missing_wal_costs_nothing_after_an_orderly_end(board, brief, tally):
     row = tally("write-ahead log deleted while nothing runs")
     assert board.listen("--wav", brief, "--fast").join() == 0

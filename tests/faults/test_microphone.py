@@ -100,6 +100,7 @@ def test_a_microphone_that_goes_and_comes_back(hearing, virtual_microphone, tall
     assert max(row.recovered_s) < 3.0 + WAKES_AFTER_S
 
 
+@pytest.mark.usefixtures("whole_form")
 def test_a_sound_server_that_dies(hearing, virtual_microphone, tally, times):
     board, process, began_s = hearing
     row = tally("sound server killed and started again")
@@ -109,6 +110,7 @@ def test_a_sound_server_that_dies(hearing, virtual_microphone, tally, times):
     assert totals["no_device"] > row.injected
 
 
+@pytest.mark.usefixtures("whole_form")
 @pytest.mark.parametrize("hearing", [GREEDY], indirect=True)
 def test_a_listener_that_is_stopped_accounts_for_what_it_missed(hearing, tally, times):
     board, process, began_s = hearing
@@ -163,6 +165,7 @@ def test_silence_and_shouting_are_told(hearing, virtual_microphone, tmp_path, ta
     finish(board, process, began_s)
 
 
+@pytest.mark.usefixtures("whole_form")
 def test_sound_that_is_no_number_is_silence_and_is_told(board, demo, tally, tmp_path):
     row = tally("NaN and infinity in the sound")
     sound, rate = soundfile.read(demo, dtype="float32")

@@ -103,10 +103,9 @@ def test_every_power_cut_in_a_short_scenario(recorded, in_memory, tally, times):
     )
 
 
+@pytest.mark.usefixtures("whole_form")
 def test_power_cuts_in_a_scenario_with_kills(board, demo, in_memory, tally, times):
-    n_cuts = times(0, 5_000)
-    if not n_cuts:
-        pytest.skip("minutes of speech are for the whole form: make faults")
+    n_cuts = times(150, 5_000)
     trace = board.directory / "trace"
     record(board, trace, wav=demo, lives=4)
     n_operations = len(Scenario(trace, board.state).operations)

@@ -67,6 +67,7 @@ def test_a_stalled_recognizer_falls_silent_and_is_replaced(board, brief, manager
     assert (row.lost, row.doubled) == (0, 0)
 
 
+@pytest.mark.usefixtures("whole_form")
 def test_a_recognizer_without_memory_costs_only_time(board, brief, tally, times):
     if shutil.which("prlimit") is None:
         pytest.skip("prlimit (util-linux) is not installed")
@@ -129,6 +130,7 @@ def test_a_second_listener_or_recognizer_is_refused_in_a_sentence(board, demo, t
     assert (row.lost, row.doubled) == (0, 0)
 
 
+@pytest.mark.usefixtures("whole_form")
 def test_sound_that_is_deleted_is_told_and_the_rest_goes_on(board, brief, tally):
     row = tally("a sound file deleted before it was transcribed")
     assert board.listen("--wav", brief, "--fast").join() == 0
@@ -150,6 +152,7 @@ def test_sound_that_is_deleted_is_told_and_the_rest_goes_on(board, brief, tally)
     assert row.lost == 0
 
 
+@pytest.mark.usefixtures("whole_form")
 def test_a_state_directory_that_is_moved_away_is_told_and_kept(board, demo, tally):
     row = tally("state directory renamed while listening, and put back later")
     process = board.listen("--wav", demo)

@@ -73,10 +73,9 @@ class Meter(threading.Thread):
         return np.median(looks[-max(1, n // 10) :], axis=0) - np.median(settled, axis=0)
 
 
+@pytest.mark.usefixtures("whole_form")
 def test_hours_leave_memory_descriptors_and_threads_as_they_were(board, sample, tally, times):
-    hours = times(0, 8)
-    if not hours:
-        pytest.skip("hours of sound are for: make soak")
+    hours = times(1, 8)
     row = tally(f"soak: {hours} h of speech, noise and silence")
     clips = [
         soundfile.read(sample / clip["path"], dtype="float32")[0]
