@@ -3,6 +3,9 @@
 A source is heard in one thread, what it delivers is stored in another. Between the two is a queue
 that holds a stated number of seconds. A live source never waits: beyond the bound its sound is
 lost, and a gap says how much. A file waits.
+
+There is a sign of life only while both threads get on: each of the hearing one's counts for nothing
+until the storing one has moved since the last.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ class Buffer:
         self._lost_s = 0.0
         self._finished = False
         self._failure: BaseException | None = None
+        self._has_moved = False
+        """Whether storing got on since the last sign of life."""
 
     @property
     def held_s(self) -> float:
@@ -65,7 +70,7 @@ class Buffer:
 
         Args:
             source: what is heard; iterated in the calling thread.
-            alive: is called at every sign of life from it, while the other thread lives too.
+            alive: is called at signs of life from it, while storing gets on too.
 
         Raises:
             BaseException: what ``take`` raised.
@@ -77,7 +82,7 @@ class Buffer:
                 self._put(item)
                 if self._failure is not None:
                     break
-                alive()
+                self._tell_if_moved(alive)
         finally:
             with self._changed:
                 self._put_lost()
@@ -85,9 +90,18 @@ class Buffer:
                 self._changed.notify_all()
             while worker.is_alive():
                 worker.join(_POLL_S)
-                alive()
+                self._tell_if_moved(alive)
         if self._failure is not None:
             raise self._failure
+
+    def moved(self) -> None:
+        """Take note that storing got on: for a ``take`` that asks a disk again and again."""
+        self._has_moved = True
+
+    def _tell_if_moved(self, alive: Callable[[], None]) -> None:
+        if self._has_moved:
+            self._has_moved = False
+            alive()
 
     def _put(self, item: Item) -> None:
         arrived_ns = time.monotonic_ns()
@@ -116,11 +130,13 @@ class Buffer:
             while True:
                 with self._changed:
                     while not self._items and not self._finished:
+                        self.moved()  # there is nothing to do
                         self._changed.wait(_POLL_S)
                     if not self._items:
                         return
                     item, arrived_ns = self._items[0]
                 self._take(item, arrived_ns)
+                self.moved()
                 with self._changed:
                     self._items.popleft()
                     if isinstance(item, AudioChunk):

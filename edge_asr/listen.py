@@ -122,7 +122,7 @@ class Listener:
         source: Iterable[AudioChunk | Gap | SourceStatus],
         alive: Callable[[], None],
     ) -> None:
-        """Store what ``source`` delivers; call ``alive`` at every sign of life from it."""
+        """Store what ``source`` delivers; call ``alive`` at signs of life from both ends."""
         with self._watching() as watch:
             self._buffer = Buffer(partial(self._take, watch), live=self._live)
             self._buffer.pour(source, alive)
@@ -158,6 +158,7 @@ class Listener:
                     if time.monotonic() - ended_s > LAST_TRIES_S:
                         raise
                 self._disk_refuses(str(error))
+                self._buffer.moved()  # a disk that answers is none that hangs
                 time.sleep(RETRY_S)
             else:
                 self._disk_takes()

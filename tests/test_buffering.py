@@ -118,3 +118,50 @@ def test_an_error_of_the_source_still_stores_what_was_heard():
     with pytest.raises(KeyboardInterrupt):
         Buffer(lambda item, _: taken.append(item), live=True).pour(source(), alive)
     assert len(taken) == 50
+
+
+def test_there_is_no_sign_of_life_while_storing_hangs():
+    may_go_on, hangs = threading.Event(), threading.Event()
+    signs = []
+
+    def take(_item, _arrived_ns):
+        hangs.set()
+        assert may_go_on.wait(30)
+
+    def source():
+        sounds = list(chunks(60))
+        yield sounds[0]
+        assert hangs.wait(30)
+        yield sounds[1]
+        signs.clear()  # one may have been due from before
+        yield from sounds[2:50]
+        assert signs == []
+        may_go_on.set()
+        while buffer.held_s:
+            time.sleep(0.01)
+        yield from sounds[50:]
+        assert signs
+
+    buffer = Buffer(take, live=True)
+    buffer.pour(source(), lambda: signs.append("alive"))
+
+
+def test_a_disk_that_answers_no_again_and_again_is_a_sign_of_life():
+    may_go_on = threading.Event()
+    signs = []
+
+    def take(_item, _arrived_ns):
+        while not may_go_on.wait(0.01):
+            buffer.moved()
+
+    def source():
+        for chunk in chunks(200):
+            yield chunk
+            time.sleep(0.005)
+            if len(signs) > 20:
+                break
+        may_go_on.set()
+
+    buffer = Buffer(take, live=True)
+    buffer.pour(source(), lambda: signs.append("alive"))
+    assert len(signs) > 20

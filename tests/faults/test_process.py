@@ -5,14 +5,17 @@ import shutil
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.faults.board import is_whole, lost_and_doubled, rows
+from tests.preloading import compiled
 
 pytestmark = [pytest.mark.faults, pytest.mark.bundle, pytest.mark.timeout(0)]
 
 WATCHDOG_S = 2.0
+HANG = Path(__file__).parent / "hang.c"
 
 
 def pings(bell, duration_s):
@@ -64,6 +67,39 @@ def test_a_stalled_recognizer_falls_silent_and_is_replaced(board, brief, manager
     board.finish()
     row.lost, row.doubled = lost_and_doubled(board.state, processes)
     assert all(len(found.texts) == 1 for found in rows(board.state))
+    assert (row.lost, row.doubled) == (0, 0)
+
+
+def test_a_listener_whose_storing_hangs_falls_silent_and_is_replaced(
+    board, demo, manager, tmp_path, tally, times
+):
+    row = tally("a synchronisation that never returns: the watchdog aborts the listener")
+    bell, address = manager
+    hang = tmp_path / "hang"
+    variables = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))}
+    preload = {"LD_PRELOAD": str(compiled(HANG, tmp_path)), "HANG_WHILE": str(hang)}
+    processes = []
+    for _ in range(times(1, 20)):
+        process = board.listen("--wav", demo, **variables, **preload)
+        process.wait_for(lambda event: event["event"] == "utterance")
+        assert pings(bell, WATCHDOG_S)
+        hang.touch()
+        pings(bell, WATCHDOG_S)  # until it next synchronises, and those that were on their way
+        assert pings(bell, WATCHDOG_S) == 0
+        process.signal(signal.SIGABRT)
+        assert process.join() == -signal.SIGABRT
+        hang.unlink()
+        processes.append(process)
+        row.injected += 1
+        began_s = time.monotonic()
+        again = board.listen("--wav", demo, **variables)
+        heard_s, _ = again.wait_for(lambda event: event["event"] == "level")
+        row.recovered_s.append(heard_s - began_s)
+        assert again.stop() == 0
+        processes.append(again)
+    board.finish()
+    row.lost, row.doubled = lost_and_doubled(board.state, processes)
+    is_whole(board.state)
     assert (row.lost, row.doubled) == (0, 0)
 
 

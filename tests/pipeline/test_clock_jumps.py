@@ -1,8 +1,6 @@
 """The wall clock jumps while a listener listens: nothing is hidden, nothing is reordered."""
 
 import json
-import shutil
-import subprocess
 import time
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 import soundfile
 
 from edge_asr.store import Store
+from tests.preloading import compiled
 from tests.store.speech import write_down
 
 pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("bundles")]
@@ -24,12 +23,7 @@ LONG_AGO_S = -1_700_000_000
 @pytest.fixture
 def clock_shift(tmp_path):
     """Return the environment in which the wall clock is shifted, and what sets the shift."""
-    if shutil.which("gcc") is None:
-        pytest.skip("no clock can be shifted without gcc")
-    library, shift = tmp_path / "clock_shift.so", tmp_path / "shift"
-    subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-O1", "-o", library, SHIM, "-ldl"], check=True, timeout=60
-    )
+    library, shift = compiled(SHIM, tmp_path), tmp_path / "shift"
 
     def set_shift(seconds):
         aside = shift.with_suffix(".new")
