@@ -11,7 +11,8 @@
     ├── AudioFileError              a sound file cannot be read
     ├── MicrophoneError             no such microphone, or it cannot be opened
     └── StoreError                  the store cannot be opened, read or written
-        └── DiskRefusesError        for now: the disk is full, read-only or failing
+        ├── DiskRefusesError        for now: the disk is full, read-only or failing
+        └── CorrectionError         a correction of something else than what stands
 
 The command line prints the message of an :class:`EdgeAsrError` as it is; anything else is a defect.
 """
@@ -61,3 +62,7 @@ class StoreError(EdgeAsrError):
 
 class DiskRefusesError(StoreError):
     """The disk does not take or give something at this time; later it may."""
+
+
+class CorrectionError(StoreError):
+    """A person's correction cannot be added to what stands in the log."""

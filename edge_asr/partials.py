@@ -16,6 +16,7 @@ from edge_asr.records import SAMPLE_RATE
 from edge_asr.store.recording import read_recording
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge_asr.recognizers import Recognizer
@@ -41,10 +42,25 @@ class Partial:
 
 
 class Partials:
-    """Reads along, one open utterance at a time: the one that began last."""
+    """Reads along, one open utterance at a time: the one that began last.
 
-    def __init__(self, store: Store, recognizer: Recognizer, request: Request) -> None:
+    Args:
+        store: where it is.
+        recognizer: what reads it.
+        request: what is to be done with it in the end.
+        are_wanted: says whether anybody would see them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        recognizer: Recognizer,
+        request: Request,
+        *,
+        are_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._store = store
+        self.are_wanted = are_wanted
         self._recognizer = recognizer
         self._request = request
         self._uid = ""

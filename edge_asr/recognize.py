@@ -106,7 +106,7 @@ def _wait(
     observe: Callable[[RecognizeEvent], None],
 ) -> None:
     """Wait for the doorbell, and listen to what is being said meanwhile."""
-    if partials is None:
+    if partials is None or not partials.are_wanted():
         store.doorbell.wait(IDLE_WAIT_S)
         return
     partial = partials.look()

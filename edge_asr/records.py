@@ -260,6 +260,10 @@ class PartialText:
     """Of the sound that was heard for it."""
 
 
+HUMAN = "human"
+"""Stands in the place of a bundle's name where a person wrote the text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """One version of an utterance's text. Versions are added, never overwritten."""
@@ -269,9 +273,9 @@ class Transcript:
     """1 is the first; each later pass adds one."""
     recognition: Recognition
     bundle: str
-    """Name of the bundle that made it."""
+    """Name of the bundle that made it, or :data:`HUMAN`."""
     bundle_sha256: str
-    """SHA-256 of that bundle's manifest: the model's identity."""
+    """SHA-256 of that bundle's manifest: the model's identity. Empty for a person's."""
     created_utc_ns: int
     parent_version: int | None = None
     """The version whose text it was made from; None: it was made from the sound."""

@@ -33,6 +33,8 @@ LAYERS = (
         "transcribe",
         "serve",
         "buffering",
+        "entries",
+        "accounts",
     },
     {"cli"},
 )

@@ -25,29 +25,41 @@ if TYPE_CHECKING:
     from edge_asr.backlog import Load
     from edge_asr.listen import ListenEvent
     from edge_asr.recognize import RecognizeEvent
+    from edge_asr.store.feed import Feed
 
 Event = dict[str, Any]
 LEVEL_INTERVAL_S = 0.2
 """Levels are told five times a second at most."""
 
 
-def printer(output: str, source: str = "") -> Callable[[ListenEvent | RecognizeEvent], None]:
-    """Return what prints events: ``jsonl`` to stdout, ``text`` (all but levels) to stderr."""
+def printer(
+    output: str, source: str = "", feed: Feed | None = None
+) -> Callable[[ListenEvent | RecognizeEvent], None]:
+    """Return what prints events: ``jsonl`` to stdout, ``text`` (all but levels) to stderr.
+
+    Args:
+        output: which of them.
+        source: whose events they are, where they do not say.
+        feed: is told of all of them, too.
+    """
     told_level_at = -LEVEL_INTERVAL_S
 
     def show(event: ListenEvent | RecognizeEvent) -> None:
         nonlocal told_level_at
+        is_text = output == "text"
+        has_onlookers = feed is not None and feed.has_onlookers
         if isinstance(event, Heard):
             now = time.monotonic()
-            if output == "text" or now - told_level_at < LEVEL_INTERVAL_S:
+            if (is_text and not has_onlookers) or now - told_level_at < LEVEL_INTERVAL_S:
                 return
             told_level_at = now
-        if isinstance(event, Partial) and output == "text":
-            return  # spoken words, and not the last word either
         fields = as_fields(event, source)
-        if output == "jsonl":
-            click.echo(json.dumps(fields, ensure_ascii=False))
-        else:
+        line = json.dumps(fields, ensure_ascii=False)
+        if feed is not None and has_onlookers:
+            feed.tell(line.encode())
+        if not is_text:
+            click.echo(line)
+        elif not isinstance(event, Heard | Partial):  # spoken words, and not the last word either
             click.echo(in_words(fields), err=True)
 
     return show

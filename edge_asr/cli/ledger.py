@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.accounts import account_fields, alarm_fields
 from edge_asr.cli.when import when
 from edge_asr.errors import StoreError
 from edge_asr.formats import one_line, rfc3339
@@ -127,44 +128,6 @@ def alarms(
         click.echo("no alarm", err=True)
 
 
-def account_fields(account: Account, date: dt.date) -> dict[str, Any]:
-    """Return an account as JSON."""
-    return {
-        "source": account.source,
-        "date": date.isoformat(),
-        "start_utc": rfc3339(account.start_utc_ns),
-        "end_utc": rfc3339(account.end_utc_ns),
-        "duration_s": _seconds(account.end_utc_ns - account.start_utc_ns),
-        "totals_s": {kind.value: _seconds(ns) for kind, ns in account.totals_ns.items()},
-        "outside_s": _seconds(account.outside_ns),
-        "gaps": [
-            {
-                "kind": span.kind.value,
-                "start_utc": rfc3339(span.start_ns),
-                "end_utc": rfc3339(span.end_ns),
-                "duration_s": _seconds(span.duration_ns),
-                "detail": span.detail,
-                "certain": span.certain,
-            }
-            for span in account.gaps
-        ],
-    }
-
-
-def alarm_fields(alarm: Alarm) -> dict[str, Any]:
-    """Return an alarm as JSON."""
-    cleared = alarm.cleared
-    return {
-        "alarm_id": alarm.alarm_id,
-        "code": alarm.code.value,
-        "source": alarm.source,
-        "raised_utc": rfc3339(alarm.raised.utc_ns),
-        "detail": alarm.detail,
-        "cleared_utc": None if cleared is None else rfc3339(cleared.utc_ns),
-        "cleared_detail": alarm.cleared_detail,
-    }
-
-
 def account_lines(account: Account, date: dt.date) -> Iterator[str]:
     """Yield an account in words."""
     yield f"{one_line(account.source)}, {date:%A %Y-%m-%d} ({dt.datetime.now().astimezone():%Z})"
@@ -211,10 +174,6 @@ def _alarm_cells(alarm: Alarm) -> tuple[str, ...]:
 def _midnight_ns(date: dt.date) -> int:
     midnight = dt.datetime(date.year, date.month, date.day).astimezone()
     return round(midnight.timestamp()) * _NS_PER_S
-
-
-def _seconds(duration_ns: int) -> float:
-    return round(duration_ns / 1e9, 3)
 
 
 def _clock(duration_ns: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_asr.cli import entries as written
+from edge_asr import entries as written
 from edge_asr.cli import ledger as accounts
 from edge_asr.cli.integrity import COMMANDS, export_chain, find_utterance
 from edge_asr.cli.passes import polish

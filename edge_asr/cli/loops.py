@@ -75,6 +75,7 @@ def listen(
     from edge_asr.cli.status import noted
     from edge_asr.listen import Listener
     from edge_asr.store import Store
+    from edge_asr.store.feed import Feed
 
     if fast and wav is None:
         raise click.UsageError("--fast goes with --wav")
@@ -83,7 +84,7 @@ def listen(
     vad = open_vad(context.open_vad_bundle())
     source = _source(context, microphone, wav, fast=fast, stop=stop)
     with Store.open(context.state_dir) as store, store.listening(source.name):
-        show = noted(printer(output, source.name), notifier, source.name)
+        show = noted(printer(output, source.name, Feed(context.state_dir)), notifier, source.name)
         repair = store.utterances.recover()
         for utterance in repair.recovered:
             show(utterance)
@@ -156,10 +157,12 @@ def recognize(
     from edge_asr.recycling import Recycling
     from edge_asr.sessions import progress_told
     from edge_asr.store import Store
+    from edge_asr.store.feed import Feed
 
     notifier = context.notifier()
     stop = stop_event(also_when_stdin_closes=is_child)
-    show = printer(output)
+    feed = Feed(context.state_dir)
+    show = printer(output, feed=feed)
     with (
         Store.open(context.state_dir) as store,
         store.recognizing(),
@@ -191,8 +194,13 @@ def recognize(
             stop=stop,
             until_idle=until_idle,
             # Where nobody would see them, they would only warm the processor.
-            partials=Partials(store, recognizer, request)
-            if wants_partials and output == "jsonl"
+            partials=Partials(
+                store,
+                recognizer,
+                request,
+                are_wanted=lambda: output == "jsonl" or feed.has_onlookers,
+            )
+            if wants_partials
             else None,
             second_pass=open_second_pass(context, store, lambda: policy.second_pass_allowed),
             is_worn_out=recycling.is_due,

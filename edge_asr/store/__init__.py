@@ -8,6 +8,7 @@
     ├── open/                   utterances that are being spoken
     ├── damaged/                what a repair could not use; never deleted
     ├── locks/                  one recognizer, one listener for each source
+    ├── feed/                   sockets of those who look on
     ├── recognizing             the utterance that is being transcribed
     └── recognize.sock          the doorbell
 """
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 from edge_asr.errors import StoreError
 from edge_asr.store.alarms import Alarms
 from edge_asr.store.anchors import Anchors
+from edge_asr.store.corrections import Corrections
 from edge_asr.store.database import Database
 from edge_asr.store.dating import Dating
 from edge_asr.store.doorbell import Doorbell
@@ -57,6 +59,7 @@ class Store:
         self.state_dir = state_dir
         self.utterances = Utterances(database, state_dir)
         self.transcripts = Transcripts(database, state_dir)
+        self.corrections = Corrections(database)
         self.passes = Passes(database)
         self.gaps = Gaps(database)
         self.watches = Watches(database)

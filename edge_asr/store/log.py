@@ -6,6 +6,7 @@ are read in pages, so that a slow reader never holds up the writers' housekeepin
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from edge_asr.store.rows import (
     transcript_from,
     utterance_from,
 )
+from edge_asr.store.versions import rank_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,7 @@ _COLUMNS = f"{UTTERANCE_COLUMNS}, {TRANSCRIPT_COLUMNS}"
 _FROM = "FROM transcripts t JOIN utterances u ON u.id = t.utterance_id WHERE"
 _IS_LATEST = (
     "t.is_shown AND NOT EXISTS (SELECT 1 FROM transcripts n"
-    " WHERE n.utterance_id = t.utterance_id AND n.version > t.version AND n.is_shown)"
+    f" WHERE n.utterance_id = t.utterance_id AND n.is_shown AND {rank_sql('n')} > {rank_sql('t')})"
 )
 _IS_TRANSCRIPTION = (
     "t.parent_version IS NULL AND t.is_shown AND NOT EXISTS (SELECT 1 FROM transcripts n"
@@ -66,6 +68,12 @@ class Filter:
     language: str | None = None
     from_sound: bool = False
     """Of each utterance the last version that was made from the sound, not a polished one."""
+    before_id: int | None = None
+    """Only utterances with a smaller id: those before a page that was read."""
+    max_avg_logprob: float | None = None
+    """Only what the model was no surer of; what it cannot say counts as sure."""
+    utterance_ids: tuple[int, ...] | None = None
+    """Only these."""
 
     @property
     def stands(self) -> str:
@@ -79,6 +87,11 @@ class Filter:
             f"{_SPOKEN} < ?": self.until_utc_ns,
             "u.source = ?": self.source,
             "t.language = ?": self.language,
+            "u.id < ?": self.before_id,
+            "t.avg_logprob <= ?": self.max_avg_logprob,
+            "u.id IN (SELECT value FROM json_each(?))": (
+                None if self.utterance_ids is None else json.dumps(self.utterance_ids)
+            ),
         }
         wanted = {sql: value for sql, value in given.items() if value is not None}
         return list(wanted), list(wanted.values())
@@ -115,6 +128,7 @@ class Log:
     def last(self, n: int, wanted: Filter = EVERYTHING) -> list[Entry]:
         """Return the latest versions of the last ``n`` utterances that have text, oldest first."""
         conditions, values = wanted.conditions()
+        Dating(self._database).prepare()
         where = " AND ".join([*conditions, wanted.stands])
         rows = self._database.rows(
             f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY t.utterance_id DESC LIMIT ?",

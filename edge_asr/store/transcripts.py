@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import StoreError
-from edge_asr.records import SAMPLE_RATE, Recognition, Transcript
+from edge_asr.records import SAMPLE_RATE, Transcript
 from edge_asr.store.attempts import AttemptMark
-from edge_asr.store.chain import append
 from edge_asr.store.failures import MAX_KILLS, MAX_TRIES, Failures
 from edge_asr.store.rows import (
     TRANSCRIPT_COLUMNS,
@@ -18,12 +17,13 @@ from edge_asr.store.rows import (
     transcript_from,
     utterance_from,
 )
+from edge_asr.store.versions import insert, is_redacted, last_version, standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from edge_asr.records import Utterance
+    from edge_asr.records import Recognition, Utterance
     from edge_asr.store.attempts import LeftMark
     from edge_asr.store.database import Database
     from edge_asr.store.passes import Pass
@@ -104,9 +104,9 @@ class Transcripts:
             StoreError: the disk refuses, or there is no such utterance.
         """
         with self._database.transaction():
-            if self._is_redacted(utterance_id):
+            if is_redacted(self._database, utterance_id):
                 raise StoreError(f"utterance {utterance_id} was redacted; it gets no new text")
-            version = self._last_version(utterance_id) + 1
+            version = last_version(self._database, utterance_id) + 1
             transcript = Transcript(
                 utterance_id,
                 version,
@@ -117,7 +117,7 @@ class Transcripts:
                 request_sha256=request_sha256,
                 is_shown=is_shown,
             )
-            self._insert(transcript)
+            insert(self._database, transcript)
         return transcript
 
     def add_of_pass(
@@ -143,11 +143,11 @@ class Transcripts:
                 " AND request_sha256 = ? AND parent_version IS ?",
                 (utterance_id, made_by.bundle_sha256, made_by.request_sha256, parent_version),
             )
-            if there is not None or self._is_redacted(utterance_id):
+            if there is not None or is_redacted(self._database, utterance_id):
                 return None
             transcript = Transcript(
                 utterance_id,
-                self._last_version(utterance_id) + 1,
+                last_version(self._database, utterance_id) + 1,
                 recognition,
                 made_by.bundle,
                 made_by.bundle_sha256,
@@ -156,7 +156,7 @@ class Transcripts:
                 request_sha256=made_by.request_sha256,
                 is_shown=is_shown,
             )
-            self._insert(transcript)
+            insert(self._database, transcript)
         return transcript
 
     def add_first(
@@ -186,9 +186,11 @@ class Transcripts:
             request_sha256=request_sha256,
         )
         with self._database.transaction():
-            if self._last_version(utterance_id) or self._is_redacted(utterance_id):
+            if last_version(self._database, utterance_id) or is_redacted(
+                self._database, utterance_id
+            ):
                 return None
-            self._insert(transcript)
+            insert(self._database, transcript)
         return transcript
 
     def versions(self, utterance_id: int) -> list[Transcript]:
@@ -201,9 +203,8 @@ class Transcripts:
         return [transcript_from(row) for row in rows]
 
     def latest(self, utterance_id: int) -> Transcript | None:
-        """Return the version that stands for one utterance, the last one shown, or None."""
-        shown = [each for each in self.versions(utterance_id) if each.is_shown]
-        return shown[-1] if shown else None
+        """Return the version that stands for one utterance, or None."""
+        return standing(self.versions(utterance_id))
 
     def record_failure(self, utterance_id: int, error: str) -> None:
         """Count a failed try; after three the utterance is quarantined.
@@ -248,45 +249,3 @@ class Transcripts:
             (self._all_done_below,),
         )
         self._all_done_below = min(first[0], last + 1) if first else last + 1
-
-    def _last_version(self, utterance_id: int) -> int:
-        row = self._database.row(
-            "SELECT coalesce(max(version), 0) FROM transcripts WHERE utterance_id = ?",
-            (utterance_id,),
-        )
-        return int(row[0]) if row else 0
-
-    def _is_redacted(self, utterance_id: int) -> bool:
-        row = self._database.row(
-            "SELECT text_removed FROM utterances WHERE id = ?", (utterance_id,)
-        )
-        return row is not None and row[0] is not None
-
-    def _insert(self, transcript: Transcript) -> None:
-        recognition = transcript.recognition
-        rows = self._database.rows(
-            "INSERT INTO transcripts (utterance_id, version, text, language, language_probability,"
-            " task, decode_s, avg_logprob, flags, words, ctc_max_entropy, bundle, bundle_sha256,"
-            " created_utc_ns, parent_version, request_sha256, is_shown)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (
-                transcript.utterance_id,
-                transcript.version,
-                recognition.text,
-                recognition.language,
-                recognition.language_probability,
-                recognition.task.value,
-                recognition.decode_s,
-                recognition.avg_logprob,
-                json.dumps(recognition.flags),
-                json.dumps([(word.text, word.start_s, word.end_s) for word in recognition.words]),
-                recognition.ctc_max_entropy,
-                transcript.bundle,
-                transcript.bundle_sha256,
-                transcript.created_utc_ns,
-                transcript.parent_version,
-                transcript.request_sha256,
-                transcript.is_shown,
-            ),
-        )
-        append(self._database, "transcripts", rows[0][0])

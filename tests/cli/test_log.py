@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from edge_asr import clock
 from edge_asr.cli import edge_asr
-from edge_asr.cli.entries import COLUMNS
+from edge_asr.entries import COLUMNS
 from edge_asr.errors import StoreError
 from edge_asr.records import EndReason, Gap, GapKind, Recognition, Task, Word
 from edge_asr.store import Store
