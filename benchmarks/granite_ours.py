@@ -63,6 +63,7 @@ class _Parts:
             self._table,
             n_kv_heads=model.n_kv_heads,
             head_dim=model.head_dim,
+            rows_together=model.rows_together,
         )
 
     def time(self, clip: Clip) -> ClipTimes:

@@ -47,6 +47,7 @@ def quantize_graphs(
     float_matmuls: Sequence[str] = (),
     *,
     block_size: int = BLOCK_SIZE,
+    fitted: bool = False,
 ) -> None:
     """Quantize an encoder and a decoder; the encoder never to less than 8 bits.
 
@@ -58,6 +59,7 @@ def quantize_graphs(
         float_matmuls: products that stay float in int8, such as
             ``encoder/layers.3/feed_forward/down``.
         block_size: weights that share a scale in int4.
+        fitted: see :func:`export.blocks.quantize_blocks`.
 
     Raises:
         RecipeError: ``float_matmuls`` names a product that the graphs do not have.
@@ -71,7 +73,7 @@ def quantize_graphs(
     if quantization is Quantization.INT8:
         to_int8(*decoder, below("decoder", float_matmuls))
     else:
-        to_blocks(*decoder, block_size=block_size)
+        to_blocks(*decoder, block_size=block_size, fitted=fitted)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -85,9 +87,12 @@ def below(graph: str, names: Sequence[str]) -> list[str]:
     return [name.removeprefix(graph) for name in names if name.startswith(f"{graph}/")]
 
 
-def to_blocks(source: Path, target: Path, *, block_size: int = BLOCK_SIZE) -> None:
+def to_blocks(
+    source: Path, target: Path, *, block_size: int = BLOCK_SIZE, fitted: bool = False
+) -> None:
     """Quantize a decoder's products to blocks of 4 bits, its output projection to 8."""
-    rewrite_products(source, target, InBlocks(4, block_size=block_size, eight_bit=[_HEAD]))
+    blocks = InBlocks(4, block_size=block_size, eight_bit=[_HEAD], fitted=fitted)
+    rewrite_products(source, target, blocks)
 
 
 def to_int8(

@@ -143,13 +143,13 @@ def prepare(context: Context, name: str) -> None:
 
 
 def _tell_pace(found: Bundle, n_threads: int) -> None:
-    from edge_asr.recognizers.granite_pace import SOUND_S, measure_granite
+    from edge_asr.recognizers.granite_pace import SOUND_S, VERIFIED_TOKENS, measure_granite
 
     pace = measure_granite(found, n_threads=n_threads)
     click.echo(
         f"measured, {n_threads} threads: {SOUND_S:.0f} s of sound are encoded in "
         f"{pace.encode_s:.2f} s and prefilled in {pace.prefill_s:.2f} s; a token takes "
-        f"{1000 * pace.step_s:.0f} ms, 9 at once {1000 * pace.verify_s:.0f} ms"
+        f"{1000 * pace.step_s:.0f} ms, {VERIFIED_TOKENS} at once {1000 * pace.verify_s:.0f} ms"
     )
     click.echo(
         f"predicted real-time factor: {pace.rtf:.2f}, with good drafts {pace.rtf_with_drafts:.2f}"

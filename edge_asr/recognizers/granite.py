@@ -73,6 +73,9 @@ class GraniteModel(msgspec.Struct, frozen=True):
     instructions: Instructions
     language_names: dict[str, str]
     ctc: CtcLabels
+    rows_together: int = 1
+    """The decoder's kernels compute so many rows together, and fewer in another order: it is fed
+    multiples of it, so that a token's result does not depend on how many it is fed with."""
 
 
 class GraniteRecognizer:
@@ -112,6 +115,7 @@ class GraniteRecognizer:
             self._table,
             n_kv_heads=model.n_kv_heads,
             head_dim=model.head_dim,
+            rows_together=model.rows_together,
         )
 
     def transcribe(self, waveform: Waveform, request: Request) -> Recognition:

@@ -49,11 +49,28 @@ class GraniteDecoder:
     """
 
     def __init__(
-        self, session: Session, table: EmbeddingTable, *, n_kv_heads: int, head_dim: int
+        self,
+        session: Session,
+        table: EmbeddingTable,
+        *,
+        n_kv_heads: int,
+        head_dim: int,
+        rows_together: int = 1,
     ) -> None:
+        """Take over an open graph.
+
+        Args:
+            session: the graph.
+            table: its embeddings.
+            n_kv_heads: of each layer's cache.
+            head_dim: the same.
+            rows_together: tokens are fed in multiples of it, the last one again and again where
+                they are fewer; nothing is kept of what does not count.
+        """
         self._session = session
         self._table = table
         self._shape = (n_kv_heads, head_dim)
+        self._rows_together = rows_together
         self._names = [name for name in session.input_names if name.startswith(_PAST)]
         self._cache: Cache = {}
         self._binding = session.bind({}, {})
@@ -70,15 +87,18 @@ class GraniteDecoder:
         n_prompt = embeddings.shape[1]
         prompt = self._empty_cache(n_prompt)  # attention need not run over room for the text
         found = self._run(self._bound(prompt), embeddings, asked_ids=[0], give_back=True)
-        self._make_room(n_prompt + max_tokens)
+        self._make_room(n_prompt + max_tokens + self._rows_together - 1)
         for name, kept in self._cache.items():
             kept[:, :, :n_prompt] = prompt[name]
         return found.choices[0]
 
     def verify(self, token_ids: Sequence[int]) -> Verified:
         """Feed tokens; say what follows each of them."""
-        embeddings = self._table.embed(token_ids)
-        return self._run(self._binding, embeddings, asked_ids=[*token_ids[1:], 0])
+        n_tokens = len(token_ids)
+        fed = [*token_ids, *[token_ids[-1]] * (-n_tokens % self._rows_together)]
+        found = self._run(self._binding, self._table.embed(fed), asked_ids=[*fed[1:], 0])
+        self.rewind(len(fed) - n_tokens)
+        return Verified(found.choices[:n_tokens], found.fed_logprobs[: n_tokens - 1])
 
     def rewind(self, n_tokens: int) -> None:
         """Forget the last ``n_tokens`` that were fed."""

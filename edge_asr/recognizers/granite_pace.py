@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SOUND_S = 10.0
 """Length of the utterance that is imagined."""
+VERIFIED_TOKENS = FIRST_WINDOW + 1
+"""The last token found, and the next of a draft."""
 _TEXT_TOKENS_PER_S = 3.5
 _PROMPT_TOKENS = 18
 _N_ENCODES, _N_STEPS = 3, 5
@@ -41,7 +43,7 @@ class Pace:
     step_s: float
     """One token of text."""
     verify_s: float
-    """A token and the next 8 of a draft."""
+    """``VERIFIED_TOKENS`` at once."""
 
     @property
     def rtf(self) -> float:
@@ -51,7 +53,7 @@ class Pace:
     @property
     def rtf_with_drafts(self) -> float:
         """Derived: the real-time factor where drafts are right."""
-        n_calls = _TEXT_TOKENS_PER_S * SOUND_S / (FIRST_WINDOW + 1)
+        n_calls = _TEXT_TOKENS_PER_S * SOUND_S / VERIFIED_TOKENS
         return self._rtf(self.verify_s * n_calls)
 
     def _rtf(self, text_s: float) -> float:
@@ -75,11 +77,12 @@ def measure_granite(bundle: Bundle, *, n_threads: int) -> Pace:
         table,
         n_kv_heads=model.n_kv_heads,
         head_dim=model.head_dim,
+        rows_together=model.rows_together,
     )
     n_sound = round(SOUND_S / FRAME_S / model.projector_window) * model.projector_tokens
     prompt = table.embed(random.integers(model.vocab_size, size=_PROMPT_TOKENS + n_sound).tolist())
-    room = _N_STEPS * (2 + FIRST_WINDOW)
-    window = random.integers(model.vocab_size, size=1 + FIRST_WINDOW).tolist()
+    room = _N_STEPS * (1 + VERIFIED_TOKENS)
+    window = random.integers(model.vocab_size, size=VERIFIED_TOKENS).tolist()
     return Pace(
         encode_s=encode_s,
         prefill_s=_median_s(_N_ENCODES, lambda: decoder.prefill(prompt, max_tokens=room)),

@@ -8,8 +8,7 @@ takes or leaves a draft as a whole, a difference costs one call: the draft is al
 what was found, and the guessing goes on.
 
 A draft changes which calls are made, never what is found, because the decoder gives the same for
-tokens fed together and one by one: int8 graphs to the bit, float and int4 ones up to rounding
-(docs/granite.md).
+tokens fed together and one by one: quantized graphs to the bit (docs/granite.md).
 """
 
 from __future__ import annotations
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
 
     from edge_asr.recognizers.decoding import Choice, Decoded
 
-FIRST_WINDOW = 8
-LONGEST_WINDOW = 16
-"""Tokens guessed at once. In int8, verifying 16 takes as long as 3 single steps."""
+FIRST_WINDOW = 7
+LONGEST_WINDOW = 15
+"""Tokens guessed at once. With the one found last they are 8 and 16: kernels take rows by powers of
+two, and a 17th costs as much as several."""
 _NEAR = 4
 _WORTH = 8
 """One token that agrees is believed up to 4 tokens away; each more, 8 tokens further."""
@@ -76,7 +76,7 @@ class Draft:
         if n_right < n_guessed:
             self._window = FIRST_WINDOW if n_right else self._window // 2
         elif n_guessed:
-            self._window = min(LONGEST_WINDOW, 2 * self._window)
+            self._window = min(LONGEST_WINDOW, 2 * self._window + 1)
         self._next += n_right
         if self._tokens[self._next : self._next + 1] == [found[-1]]:
             self._next += 1

@@ -368,7 +368,7 @@ def test_the_pace_is_measured_stage_by_stage(bundle):
     assert min(pace.encode_s, pace.prefill_s, pace.step_s, pace.verify_s) > 0
     slow = Pace(encode_s=2.0, prefill_s=1.0, step_s=0.1, verify_s=0.18)
     assert slow.rtf == pytest.approx((2 + 1 + 3.5) / 10)
-    assert slow.rtf_with_drafts == pytest.approx((2 + 1 + 0.7) / 10)
+    assert slow.rtf_with_drafts == pytest.approx((2 + 1 + 0.18 * 35 / 8) / 10)
 
 
 def test_what_is_said_so_far_is_what_the_ctc_head_reads(recognizer, monkeypatch):
