@@ -141,4 +141,5 @@ def _steps(blocks: Array, scales: Array, middle: int) -> Array:
 def _squared_error(blocks: Array, scales: Array, middle: int) -> Array:
     """Return what a block loses, ``(n_outputs, n_blocks, 1)``."""
     lost = _steps(blocks, scales, middle) * scales - blocks
-    return np.einsum("ijk,ijk->ij", lost, lost)[..., np.newaxis]
+    squared: Array = np.einsum("ijk,ijk->ij", lost, lost)
+    return squared[..., np.newaxis]
