@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from benchmarks.granite_job import SHARES_RIGHT, VERIFIED, Answer, ClipTimes, DraftTime
@@ -13,8 +12,13 @@ from benchmarks.memory import memory_of
 from edge_asr.audio import read_flac
 from edge_asr.bundle import open_bundle
 from edge_asr.recognizers import decoding
-from edge_asr.recognizers.granite import DECODER, EMBEDDING, ENCODER, TOKENIZER, GraniteModel
-from edge_asr.recognizers.granite_decoder import EmbeddingTable, GraniteDecoder
+from edge_asr.recognizers.granite_bundle import (
+    ENCODER,
+    TOKENIZER,
+    open_decoder,
+    open_table,
+    read_model,
+)
 from edge_asr.recognizers.granite_features import granite_features
 from edge_asr.recognizers.speculative import Draft, speculative
 from edge_asr.recognizers.tokenizer import Tokenizer
@@ -50,21 +54,13 @@ class _Parts:
     def __init__(self, job: Job) -> None:
         self._now_s = job.clock.now_s
         bundle = open_bundle(job.model)
-        self._model = model = msgspec.convert(bundle.manifest.model, GraniteModel)
+        self._model = model = read_model(bundle)
         ids = Tokenizer(bundle.path(TOKENIZER)).encode(job.prompt)
         place = ids.index(Tokenizer(bundle.path(TOKENIZER)).encode(model.prompt.audio_token)[0])
         self._before, self._after = ids[:place], ids[place + 1 :]
-        self._table = EmbeddingTable(
-            bundle.path(EMBEDDING), vocab_size=model.vocab_size, hidden_size=model.hidden_size
-        )
+        self._table = open_table(bundle, model)
         self._encoder = open_session(bundle, ENCODER, n_threads=job.n_threads)
-        self._decoder = GraniteDecoder(
-            open_session(bundle, DECODER, n_threads=job.n_threads),
-            self._table,
-            n_kv_heads=model.n_kv_heads,
-            head_dim=model.head_dim,
-            rows_together=model.rows_together,
-        )
+        self._decoder = open_decoder(bundle, model, self._table, n_threads=job.n_threads)
 
     def time(self, clip: Clip) -> ClipTimes:
         waveform = read_flac(clip.path)

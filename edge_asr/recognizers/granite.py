@@ -12,16 +12,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from edge_asr.errors import BundleError
-from edge_asr.recognizers.ctc import CtcLabels, read_ctc
+from edge_asr.recognizers.ctc import read_ctc
 from edge_asr.recognizers.ctc_alignment import word_times
 from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio
-from edge_asr.recognizers.granite_decoder import EmbeddingTable, GraniteDecoder
+from edge_asr.recognizers.granite_bundle import (
+    ENCODER,
+    TOKENIZER,
+    open_decoder,
+    open_table,
+    read_model,
+)
 from edge_asr.recognizers.granite_features import FRAME_S, granite_features
-from edge_asr.recognizers.granite_prompts import Instructions, Prompts, Template
+from edge_asr.recognizers.granite_prompts import Prompts
 from edge_asr.recognizers.likeness import is_unlike
 from edge_asr.recognizers.pieces import in_pieces
 from edge_asr.recognizers.relaxed import relaxed
@@ -40,42 +44,11 @@ if TYPE_CHECKING:
     from edge_asr.recognizers.granite_prompts import Prompt
     from edge_asr.records import Request, Waveform, Word
 
-ENCODER = "audio_encoder.onnx"
-DECODER = "decoder_model_merged.onnx"
-EMBEDDING = "embed_tokens.f16"
-TOKENIZER = "tokenizer.json"
-
 UNDETERMINED = "und"
 """ISO 639-2 for a language that nobody named."""
 MIN_TOKENS = 64
 TOKENS_PER_S = 8
 """Twice what fast speech takes: text beyond it was not said."""
-
-
-class GraniteModel(msgspec.Struct, frozen=True):
-    """The ``model`` section of a Granite bundle's manifest."""
-
-    n_mels: int
-    n_fft: int
-    win_length: int
-    hop_length: int
-    projector_window: int
-    """Frames of the encoder that become ``projector_tokens`` audio features."""
-    projector_tokens: int
-    n_kv_heads: int
-    head_dim: int
-    hidden_size: int
-    vocab_size: int
-    end_of_text_id: int
-    max_positions: int
-    max_audio_s: float
-    prompt: Template
-    instructions: Instructions
-    language_names: dict[str, str]
-    ctc: CtcLabels
-    rows_together: int = 1
-    """The decoder's kernels compute so many rows together, and fewer in another order: it is fed
-    multiples of it, so that a token's result does not depend on how many it is fed with."""
 
 
 class GraniteRecognizer:
@@ -92,12 +65,7 @@ class GraniteRecognizer:
             BundleError: the bundle is incomplete, or its graphs cannot be loaded.
         """
         self.bundle = bundle
-        try:
-            self.model = model = msgspec.convert(bundle.manifest.model, GraniteModel)
-        except msgspec.ValidationError as error:
-            raise BundleError(
-                f"bundle {bundle.name}: its manifest is incomplete ({error})"
-            ) from error
+        self.model = model = read_model(bundle)
         self._tokenizer = Tokenizer(bundle.path(TOKENIZER))
         self._prompts = Prompts(
             self._tokenizer,
@@ -106,17 +74,9 @@ class GraniteRecognizer:
             model.language_names,
             bundle_name=bundle.name,
         )
-        self._table = EmbeddingTable(
-            bundle.path(EMBEDDING), vocab_size=model.vocab_size, hidden_size=model.hidden_size
-        )
+        self._table = open_table(bundle, model)
         self._encoder = open_session(bundle, ENCODER, n_threads=n_threads)
-        self._decoder = GraniteDecoder(
-            open_session(bundle, DECODER, n_threads=n_threads),
-            self._table,
-            n_kv_heads=model.n_kv_heads,
-            head_dim=model.head_dim,
-            rows_together=model.rows_together,
-        )
+        self._decoder = open_decoder(bundle, model, self._table, n_threads=n_threads)
 
     def transcribe(self, waveform: Waveform, request: Request) -> Recognition:
         """Recognize one utterance; see :class:`edge_asr.recognizers.Recognizer`."""

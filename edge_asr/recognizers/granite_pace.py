@@ -11,11 +11,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from edge_asr.recognizers.granite import DECODER, EMBEDDING, ENCODER, GraniteModel
-from edge_asr.recognizers.granite_decoder import EmbeddingTable, GraniteDecoder
+from edge_asr.recognizers.granite_bundle import ENCODER, open_decoder, open_table, read_model
 from edge_asr.recognizers.granite_features import FRAME_S
 from edge_asr.recognizers.speculative import FIRST_WINDOW
 from edge_asr.sessions import open_session, tensor
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_asr.bundle import Bundle
+    from edge_asr.recognizers.granite_bundle import GraniteModel
 
 SOUND_S = 10.0
 """Length of the utterance that is imagined."""
@@ -66,19 +65,11 @@ def measure_granite(bundle: Bundle, *, n_threads: int) -> Pace:
     Raises:
         BundleError: its graphs cannot be loaded.
     """
-    model = msgspec.convert(bundle.manifest.model, GraniteModel)
+    model = read_model(bundle)
     random = np.random.default_rng(1)
     encode_s = _encode_s(bundle, model, random, n_threads)
-    table = EmbeddingTable(
-        bundle.path(EMBEDDING), vocab_size=model.vocab_size, hidden_size=model.hidden_size
-    )
-    decoder = GraniteDecoder(
-        open_session(bundle, DECODER, n_threads=n_threads),
-        table,
-        n_kv_heads=model.n_kv_heads,
-        head_dim=model.head_dim,
-        rows_together=model.rows_together,
-    )
+    table = open_table(bundle, model)
+    decoder = open_decoder(bundle, model, table, n_threads=n_threads)
     n_sound = round(SOUND_S / FRAME_S / model.projector_window) * model.projector_tokens
     prompt = table.embed(random.integers(model.vocab_size, size=_PROMPT_TOKENS + n_sound).tolist())
     room = _N_STEPS * (1 + VERIFIED_TOKENS)
