@@ -26,7 +26,7 @@ apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages
   $(SUDO) apt-get update -qq; \
   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
-.PHONY: help run test faults soak check lint bundle bundle-text demo bench-granite smoke install uninstall clean setup setup-test setup-export
+.PHONY: help run test faults soak check lint bundle bundle-text demo evaluate bench-granite smoke install uninstall clean setup setup-test setup-export
 
 help: ## print this help
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -67,6 +67,11 @@ $(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml export/*.py)
 	  $(BIN)/python -m export $$recipe --out $(BUNDLES)
 	done
 	touch $@
+
+# Over the folder that EDGE_ASR_SPEECH names, else the project's sample; EVALUATE_ARGS adds options.
+evaluate: setup-export $(BUNDLES)/.made ## error rates, speed and a report, beside faster-whisper if it is there
+	$(BIN)/python -m benchmarks.evaluate \
+	  $(addprefix --ctranslate2 ,$(wildcard build/export/whisper-base/source)) $(EVALUATE_ARGS)
 
 # BENCH_ARGS adds options, e.g. BENCH_ARGS="--llama PROGRAM --gguf FILE --mmproj FILE".
 bench-granite: setup-export ## measure a Granite bundle: BUNDLE=DIR CHECKPOINT=DIR, beside Transformers

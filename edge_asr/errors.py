@@ -9,6 +9,7 @@
     │   └── BundleDamagedError      a file does not match its checksum
     ├── RequestError (ValueError)   a task, language or option that the bundle lacks
     ├── AudioFileError              a sound file cannot be read
+    ├── EvaluationError             nothing to evaluate, or a library for it is missing
     ├── MicrophoneError             no such microphone, or it cannot be opened
     └── StoreError                  the store cannot be opened, read or written
         ├── DiskRefusesError        for now: the disk is full, read-only or failing
@@ -50,6 +51,10 @@ class RequestError(EdgeAsrError, ValueError):
 
 class AudioFileError(EdgeAsrError):
     """A sound file cannot be read."""
+
+
+class EvaluationError(EdgeAsrError):
+    """There is nothing to evaluate, or a library for it is not installed."""
 
 
 class MicrophoneError(EdgeAsrError):

@@ -34,6 +34,8 @@ class Segment:
     """Reasons to doubt the text."""
     words: tuple[Word, ...] = ()
     """Their times are counted from the start of the file."""
+    decode_s: float = 0.0
+    """Wall-clock seconds of recognizing it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ def _segment(stretch: Stretch, recognition: Recognition, duration_s: float) -> S
         recognition.ctc_max_entropy,
         recognition.flags,
         tuple(word.shifted(stretch.start_s) for word in recognition.words),
+        recognition.decode_s,
     )
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_asr.evaluation.scoring import Errors, count_errors
 from export.errors import QualityError
-from export.scores import errors_by_language
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from export.clips import Clip
     from export.parity import Parity
@@ -77,6 +77,16 @@ def report(comparison: Comparison) -> dict[str, Any]:
         },
         "rtf": {name: round(heard.decode_s / audio_s, 4) for name, heard in systems.items()},
     }
+
+
+def errors_by_language(clips: Sequence[Clip], texts: Iterable[str]) -> dict[str, Errors]:
+    """Sum the errors of each language, and of all under ``all``."""
+    totals: dict[str, Errors] = {}
+    for clip, text in zip(clips, texts, strict=True):
+        found = count_errors(clip.text, text, clip.language)
+        for group in ("all", clip.language):
+            totals[group] = totals.get(group, Errors()) + found
+    return totals
 
 
 def identical_share(original: Heard, heard: Heard) -> float:
