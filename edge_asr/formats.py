@@ -1,12 +1,18 @@
-"""Text with times -> txt, json, jsonl, srt, vtt, tsv. Pure: records in, strings out."""
+"""Text with times -> txt, json, jsonl, srt, vtt, tsv. Pure: records in, strings out.
+
+Where it is known when each word was said, subtitles are cut by words (:mod:`edge_asr.cues`), else
+by segments.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from edge_asr.cues import Cue, cues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
 
 _ARROW = re.compile("-{2,}>")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEW_LINE = "\n"
 _MS_PER_HOUR, _MS_PER_MINUTE, _MS_PER_S = 3_600_000, 60_000, 1_000
 
 
@@ -37,6 +44,14 @@ class Segment:
     decode_s: float = 0.0
     """Wall-clock seconds of recognizing it."""
 
+    @property
+    def in_words(self) -> list[Segment]:
+        """A segment for each word; itself where it has no word times."""
+        return [
+            replace(self, start_s=word.start_s, end_s=word.end_s, text=word.text, words=(word,))
+            for word in self.words
+        ] or [self]
+
 
 @dataclass(frozen=True, slots=True)
 class FileTranscript:
@@ -54,6 +69,12 @@ class FileTranscript:
     def text(self) -> str:
         """All of the text."""
         return " ".join(text for segment in self.segments if (text := one_line(segment.text)))
+
+    @property
+    def in_words(self) -> FileTranscript:
+        """The same with a segment for each word; what has no word times stays as it is."""
+        parts = [part for segment in self.segments for part in segment.in_words]
+        return replace(self, segments=tuple(parts))
 
     @property
     def rtf(self) -> float:
@@ -83,6 +104,14 @@ def as_txt(result: FileTranscript) -> str:
     return "".join(f"{text}\n" for segment in result.segments if (text := one_line(segment.text)))
 
 
+def as_timed_txt(result: FileTranscript) -> str:
+    """Return the text, one segment a line, behind its start and end in seconds."""
+    return "".join(
+        f"{segment.start_s:9.2f} {segment.end_s:9.2f}  {one_line(segment.text)}\n"
+        for segment in _spoken(result.segments)
+    )
+
+
 def as_json(result: FileTranscript) -> str:
     """Return one JSON object, for people too."""
     return json.dumps(_fields(result), ensure_ascii=False, indent=2) + "\n"
@@ -95,23 +124,23 @@ def as_jsonl(result: FileTranscript) -> str:
 
 def as_srt(segments: Iterable[Segment]) -> str:
     """Return SubRip subtitles. Segments without text are left out."""
-    cues = [
+    shown = [
         # SubRip has no escapes: what would be read as an arrow is written as another one.
-        f"{number}\n{_clock(segment.start_s, ',')} --> {_clock(segment.end_s, ',')}\n"
-        f"{_ARROW.sub('->', one_line(segment.text))}\n"
-        for number, segment in enumerate(_spoken(segments), start=1)
+        f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n"
+        f"{_ARROW.sub('->', _NEW_LINE.join(cue.lines))}\n"
+        for number, cue in enumerate(_cues(segments), start=1)
     ]
-    return "\n".join(cues)
+    return "\n".join(shown)
 
 
 def as_vtt(segments: Iterable[Segment]) -> str:
     """Return WebVTT subtitles. Segments without text are left out."""
-    cues = [
-        f"{_clock(segment.start_s, '.')} --> {_clock(segment.end_s, '.')}\n"
-        f"{_vtt_escaped(one_line(segment.text))}\n"
-        for segment in _spoken(segments)
+    shown = [
+        f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n"
+        f"{_vtt_escaped(_NEW_LINE.join(cue.lines))}\n"
+        for cue in _cues(segments)
     ]
-    return "\n".join(["WEBVTT\n", *cues])
+    return "\n".join(["WEBVTT\n", *shown])
 
 
 def as_tsv(segments: Iterable[Segment]) -> str:
@@ -161,6 +190,17 @@ def _fields(result: FileTranscript) -> dict[str, Any]:
 def words_as_json(words: Iterable[Word]) -> list[dict[str, Any]]:
     """Return words with their times as JSON has them."""
     return [{"text": word.text, "start_s": word.start_s, "end_s": word.end_s} for word in words]
+
+
+def _cues(segments: Iterable[Segment]) -> list[Cue]:
+    found = []
+    for segment in _spoken(segments):
+        text = one_line(segment.text)
+        if segment.words:
+            found += cues(text, segment.words, segment.end_s)
+        else:
+            found.append(Cue(segment.start_s, segment.end_s, (text,)))
+    return found
 
 
 def _spoken(segments: Iterable[Segment]) -> list[Segment]:

@@ -19,7 +19,17 @@ PACKAGE = ROOT / "edge_asr"
 LAYERS = (
     # An arrow points to a lower layer, never up.
     {"records", "alarms", "errors", "audio", "clock", "systemd", "thermal", "verify_log"},
-    {"settings", "config", "manifest", "bundle", "prepared", "preparing", "sessions", "formats"},
+    {
+        "settings",
+        "config",
+        "manifest",
+        "bundle",
+        "prepared",
+        "preparing",
+        "sessions",
+        "formats",
+        "cues",
+    },
     {"capture", "store", "recognizers"},
     {
         "listen",

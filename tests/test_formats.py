@@ -14,6 +14,7 @@ from edge_asr.formats import (
     Segment,
     as_json,
     as_srt,
+    as_timed_txt,
     as_tsv,
     as_vtt,
     one_line,
@@ -65,6 +66,32 @@ def test_json_has_words_with_their_times_and_how_sure_the_model_was():
     assert row["segments"][0]["avg_logprob"] == -0.25
     assert row["segments"][0]["ctc_max_entropy"] == 0.5
     assert row["segments"][0]["flags"] == ["unlike_ctc"]
+
+
+WORDS = (Word("The", 2.0, 2.1), Word("pump", 2.2, 2.5), Word("leaks", 4.0, 4.4))
+TIMED = replace(
+    RESULT, segments=(Segment(1.75, 4.7, "The pump leaks.", words=WORDS), RESULT.segments[0])
+)
+
+
+def test_subtitles_are_cut_by_words_where_their_times_are_known():
+    assert FORMATS["srt"](TIMED).split("\n\n") == [
+        "1\n00:00:02,000 --> 00:00:03,000\nThe pump",
+        "2\n00:00:04,000 --> 00:00:04,700\nleaks.",
+        "3\n00:00:00,250 --> 00:00:01,500\nPump seven & <valve> two\n",
+    ]
+    assert "00:00:04.000 --> 00:00:04.700\nleaks.\n" in FORMATS["vtt"](TIMED)
+
+
+def test_each_word_can_be_a_segment_and_what_has_none_stays_whole():
+    assert FORMATS["tsv"](TIMED.in_words).splitlines()[1:] == [
+        "2000\t2100\tThe",
+        "2200\t2500\tpump",
+        "4000\t4400\tleaks",
+        "250\t1500\tPump seven & <valve> two",
+    ]
+    assert as_timed_txt(TIMED.in_words).splitlines()[1] == "     2.20      2.50  pump"
+    assert FORMATS["srt"](TIMED.in_words).startswith("1\n00:00:02,000 --> 00:00:02,100\nThe\n")
 
 
 def test_json_says_the_same_as_jsonl():

@@ -11,13 +11,14 @@ import click
 
 from edge_asr.capture.vad import open_vad
 from edge_asr.cli.asked import request_from, request_options
-from edge_asr.errors import AudioFileError, EdgeAsrError
-from edge_asr.formats import FORMATS, FileTranscript
+from edge_asr.errors import AudioFileError, EdgeAsrError, RequestError
+from edge_asr.formats import FORMATS, FileTranscript, as_timed_txt
 from edge_asr.transcribe import FileTranscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_asr.bundle import Bundle
     from edge_asr.cli.context import Context
     from edge_asr.formats import FileTranscript
 
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     help="What to print for each file.",
 )
 @click.option(
+    "--words",
+    is_flag=True,
+    help="A line, row or cue for each word, with its times. JSON has them anyway.",
+)
+@click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
@@ -49,6 +55,7 @@ def transcribe(
     files: tuple[Path, ...],
     bundle: str | None,
     output: str,
+    words: bool,  # noqa: FBT001 (a flag of the command line)
     output_dir: Path | None,
     **asked: Any,  # noqa: ANN401 (the options of request_options)
 ) -> None:
@@ -61,6 +68,7 @@ def transcribe(
     Examples:
       edge-asr transcribe call.wav
       edge-asr transcribe --language de --format srt film.flac > film.srt
+      edge-asr transcribe --words --bundle granite-4.0-1b-speech call.wav
       edge-asr transcribe --task translate *.wav --format jsonl
       edge-asr transcribe --punctuated --bundle granite-speech-4.1-2b call.wav
     """
@@ -69,8 +77,10 @@ def transcribe(
     vad_bundle = context.open_vad_bundle()
     recognizer = context.open_recognizer()
     recognizer.check(request)
+    if words:
+        _check_words(recognizer.bundle)
     transcriber = FileTranscriber(open_vad(vad_bundle), context.config.vad, recognizer)
-    show = _Shown(output, output_dir, n_files=len(files))
+    show = _Shown(output, output_dir, n_files=len(files), by_word=words)
     n_failed = 0
     for path in files:
         try:
@@ -86,11 +96,27 @@ def transcribe(
         raise EdgeAsrError(f"{n_failed} of {len(files)} files could not be transcribed")
 
 
+def _check_words(bundle: Bundle) -> None:
+    """Check that a bundle can tell when each word was said.
+
+    Raises:
+        RequestError: it cannot.
+    """
+    if not bundle.manifest.capabilities.timestamps:
+        raise RequestError(
+            f"bundle {bundle.name} does not say when each word was said; leave out --words, or "
+            "choose a bundle that edge-asr bundle info says has timestamps",
+        )
+
+
 class _Shown:
     """Prints results as they come, or writes each beside its name in a folder."""
 
-    def __init__(self, output: str, output_dir: Path | None, *, n_files: int) -> None:
+    def __init__(
+        self, output: str, output_dir: Path | None, *, n_files: int, by_word: bool
+    ) -> None:
         self._output = output
+        self._by_word = by_word and not output.startswith("json")
         self._output_dir = output_dir
         self._is_array = output == "json" and n_files > 1 and output_dir is None
         """Several JSON objects on one output are one array, or they would be no JSON."""
@@ -100,7 +126,11 @@ class _Shown:
 
     def add(self, path: Path, result: FileTranscript) -> None:
         """Show one file's result."""
-        text = FORMATS[self._output](result)
+        write = FORMATS[self._output]
+        if self._by_word:
+            result = result.in_words
+            write = as_timed_txt if self._output == "txt" else write
+        text = write(result)
         if self._output_dir is not None:
             target = self._output_dir / f"{path.name}.{self._output}"
             target.write_text(text, encoding="utf-8")
