@@ -1,8 +1,8 @@
 """The text so far of what is still being spoken: the open utterance, read while it grows.
 
 A partial is computed only while nothing is pending, and only if it will probably be done within
-``MAX_COST_S``: an utterance that closes meanwhile waits that long at most. How often there is one
-follows from how long the last took.
+``MAX_COST_S``. When an utterance closes meanwhile, it is broken off: the final text does not wait.
+How often there is one follows from how long the last took.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_asr.abandoning import AbandonedError, abandoned_when
 from edge_asr.errors import StoreError
 from edge_asr.records import SAMPLE_RATE
 from edge_asr.store.recording import read_recording
@@ -75,7 +76,12 @@ class Partials:
         spoken = self._store.utterances.being_spoken()
         if not spoken or time.monotonic() < self._rest_until_s:
             return None
-        return self._read(spoken[-1])  # names sort by time
+        try:
+            # One that is gone was closed, by whichever microphone: its text is wanted now.
+            with abandoned_when(lambda: not all(path.exists() for path in spoken)):
+                return self._read(spoken[-1])  # names sort by time
+        except AbandonedError:
+            return None
 
     def _read(self, path: Path) -> Partial | None:
         try:

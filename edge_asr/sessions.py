@@ -19,6 +19,7 @@ os.putenv("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
+from edge_asr.abandoning import is_watched, watch
 from edge_asr.errors import BundleError, EdgeAsrError
 from edge_asr.prepared import DATA_SUFFIX, prepared_graph
 
@@ -219,10 +220,12 @@ def _options(n_threads: int) -> onnxruntime.SessionOptions:
 
 
 def _run_options(*, give_back: bool) -> onnxruntime.RunOptions | None:
-    if not give_back:
+    if not give_back and not is_watched():
         return None
     options = onnxruntime.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    if give_back:
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    watch(options)
     return options
 
 

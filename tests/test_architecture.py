@@ -29,6 +29,7 @@ LAYERS = (
         "sessions",
         "formats",
         "cues",
+        "abandoning",
     },
     {"capture", "store", "recognizers"},
     {

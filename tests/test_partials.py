@@ -2,11 +2,13 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edge_asr import partials as module
+from edge_asr.abandoning import watch
 from edge_asr.cli.events import as_fields, printer
 from edge_asr.partials import Partial, Partials
 from edge_asr.recognize import Recognized, recognize
@@ -110,6 +112,23 @@ def test_one_that_closes_meanwhile_is_not_told(store):
 
     recognizer.partial = closes
     assert partials.look() is None
+
+
+@pytest.mark.parametrize("which", ["mic", "door"])
+def test_one_that_runs_is_broken_off_when_any_utterance_closes(store, which):
+    recordings = {"door": begin(store, 1.0), "mic": begin(store, 1.0, offset_s=1)}
+    recognizer = ReadingAlong()
+
+    def runs_until_it_is_stopped(*_arguments):
+        run = SimpleNamespace(terminate=False)
+        watch(run)
+        store.utterances.close(recordings[which], n_samples=16_000, reason=EndReason.PAUSE)
+        while not run.terminate:
+            time.sleep(0.01)
+        raise RuntimeError("Exiting due to terminate flag being set to true.")
+
+    recognizer.partial = runs_until_it_is_stopped
+    assert Partials(store, recognizer, Request()).look() is None
 
 
 def test_the_loop_tells_partials_while_idle_and_the_final_replaces_them(store):
