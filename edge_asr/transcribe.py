@@ -17,6 +17,7 @@ from edge_asr.capture.segmenter import (
     SpeechStarted,
 )
 from edge_asr.capture.wavfile import WavFile
+from edge_asr.errors import RequestError
 from edge_asr.formats import FileTranscript, Segment
 from edge_asr.records import SAMPLE_RATE, AudioChunk, EndReason
 
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from edge_asr.capture.vad import SileroVad
     from edge_asr.config import VadSettings
     from edge_asr.recognizers import Recognizer
-    from edge_asr.records import Recognition, Request, Waveform
+    from edge_asr.records import PartialText, Recognition, Request, Waveform
+
+
+PARTIAL_SAMPLES = SAMPLE_RATE
+"""How much an utterance grows from one partial text to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class FileTranscriber:
         request: Request,
         *,
         progress: Callable[[float, float], None],
+        tell_partial: Callable[[float, str], None] | None = None,
     ) -> FileTranscript:
         """Transcribe one file.
 
@@ -70,6 +76,8 @@ class FileTranscriber:
             path: any file that libsndfile reads.
             request: what to do with its speech.
             progress: is told how many seconds are done, and of how many, as far as the file says.
+            tell_partial: is told what each utterance said so far, second by second, and at which
+                second of the file; None: nobody wants to know, and it is not computed.
 
         Raises:
             AudioFileError: it cannot be read.
@@ -79,6 +87,8 @@ class FileTranscriber:
         spoken: list[tuple[Stretch, Recognition]] = []
         with WavFile(path, threading.Event(), realtime=False) as source:
             for stretch in _stretches(source, hearing):
+                if tell_partial is not None:
+                    self._read_along(stretch, request, tell_partial)
                 spoken.append((stretch, self._recognizer.transcribe(stretch.waveform, request)))
                 progress(stretch.end_s, source.duration_s)
         duration_s = hearing.n_heard / SAMPLE_RATE
@@ -89,6 +99,22 @@ class FileTranscriber:
             decode_s=sum(recognition.decode_s for _, recognition in spoken),
             segments=tuple(_segment(*each, duration_s) for each in spoken),
         )
+
+    def _read_along(
+        self, stretch: Stretch, request: Request, tell: Callable[[float, str], None]
+    ) -> None:
+        """Recognize the beginnings of an utterance, as if it were still being spoken."""
+        found: PartialText | None = None
+        for end in range(PARTIAL_SAMPLES, len(stretch.waveform), PARTIAL_SAMPLES):
+            previous = found
+            found = self._recognizer.partial(stretch.waveform[:end], request, previous)
+            if found is None:
+                raise RequestError(
+                    f"bundle {self._recognizer.bundle.name} has no text for this request before an "
+                    "utterance has ended; leave out --partials",
+                )
+            if found.text and (previous is None or found.text != previous.text):
+                tell(stretch.start_s + end / SAMPLE_RATE, found.text)
 
 
 def _segment(stretch: Stretch, recognition: Recognition, duration_s: float) -> Segment:

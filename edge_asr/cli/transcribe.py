@@ -12,7 +12,7 @@ import click
 from edge_asr.capture.vad import open_vad
 from edge_asr.cli.asked import request_from, request_options
 from edge_asr.errors import AudioFileError, EdgeAsrError, RequestError
-from edge_asr.formats import FORMATS, FileTranscript, as_timed_txt
+from edge_asr.formats import FORMATS, FileTranscript, as_timed_txt, one_line
 from edge_asr.transcribe import FileTranscriber
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     help="A line, row or cue for each word, with its times. JSON has them anyway.",
 )
 @click.option(
+    "--partials",
+    is_flag=True,
+    help="Tell on stderr what each utterance said so far, second by second.",
+)
+@click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
@@ -56,6 +61,7 @@ def transcribe(
     bundle: str | None,
     output: str,
     words: bool,  # noqa: FBT001 (a flag of the command line)
+    partials: bool,  # noqa: FBT001 (the same)
     output_dir: Path | None,
     **asked: Any,  # noqa: ANN401 (the options of request_options)
 ) -> None:
@@ -85,7 +91,9 @@ def transcribe(
     for path in files:
         try:
             with _progress(path) as progress:
-                result = transcriber.transcribe(path, request, progress=progress)
+                result = transcriber.transcribe(
+                    path, request, progress=progress, tell_partial=_tell if partials else None
+                )
         except AudioFileError as error:
             click.echo(f"edge-asr: {error}", err=True)
             n_failed += 1
@@ -94,6 +102,10 @@ def transcribe(
     show.finish()
     if n_failed:
         raise EdgeAsrError(f"{n_failed} of {len(files)} files could not be transcribed")
+
+
+def _tell(at_s: float, text: str) -> None:
+    click.echo(f"{at_s:9.2f} ... {one_line(text)}", err=True)
 
 
 def _check_words(bundle: Bundle) -> None:
