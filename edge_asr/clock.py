@@ -7,7 +7,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from edge_asr.records import ClockQuality, Instant
+from edge_asr.records import SAMPLE_RATE, ClockQuality, Instant
 
 _TIME_ERROR = 5
 """``adjtimex``'s state when the clock is not synchronised (adjtimex(2))."""
@@ -54,3 +54,21 @@ def _kernel_says_synchronised() -> bool:
 @cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
+
+
+class SampleClock:
+    """When each sample of a stream was captured, by the last chunk whose time is known."""
+
+    def __init__(self) -> None:
+        self._anchor: tuple[int, Instant] | None = None
+
+    def note(self, position: int, instant: Instant) -> None:
+        """Note that the sample at ``position`` was captured at that instant."""
+        self._anchor = (position, instant)
+
+    def at(self, position: int) -> Instant:
+        """Return when the sample at ``position`` was captured."""
+        if self._anchor is None:
+            raise AssertionError("speech before any chunk")
+        anchor_position, instant = self._anchor
+        return instant.shifted((position - anchor_position) * 1_000_000_000 // SAMPLE_RATE)

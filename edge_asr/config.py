@@ -89,6 +89,8 @@ def _check(config: Config) -> None:
     vad = config.vad
     if vad.neg_threshold is not None and vad.neg_threshold > vad.threshold:
         raise ConfigError("vad.neg_threshold must not be above vad.threshold")
+    if vad.rejected_threshold > vad.threshold:
+        raise ConfigError("vad.rejected_threshold must not be above vad.threshold")
 
 
 class _Loader(yaml.SafeLoader):

@@ -20,13 +20,14 @@ from edge_asr.alarms import AlarmChange, AlarmCode
 from edge_asr.buffering import Buffer
 from edge_asr.capture.hearing import Hearing
 from edge_asr.capture.levels import Level, level_of
+from edge_asr.capture.near_misses import NearMisses
 from edge_asr.capture.segmenter import (
     SpeechContinued,
     SpeechDropped,
     SpeechEnded,
     SpeechStarted,
 )
-from edge_asr.clock import now
+from edge_asr.clock import SampleClock, now
 from edge_asr.errors import DiskRefusesError, StoreError
 from edge_asr.records import (
     SAMPLE_RATE,
@@ -44,13 +45,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from edge_asr.capture.liveness import Liveness
+    from edge_asr.capture.near_misses import NearMiss
     from edge_asr.capture.segmenter import SegmentEvent
     from edge_asr.capture.vad import SileroVad
     from edge_asr.config import VadSettings
-    from edge_asr.records import Waveform
+    from edge_asr.records import RejectedBecause, Waveform
     from edge_asr.store import Store
     from edge_asr.store.recording import Recording
     from edge_asr.store.watches import Watch
+
+    Keep = Callable[[str, Instant, Waveform, float, RejectedBecause], None]
 
 T = TypeVar("T")
 
@@ -87,6 +91,7 @@ class Listener:
         liveness: judges whether the microphone is well; None where there is nothing to judge.
         live: the source does not wait: while the disk refuses, its sound is kept in memory.
         look_around: is called about once a second, in the thread that uses the store.
+        keep: is given what was nearly taken for speech; None: nobody wants it.
     """
 
     def __init__(
@@ -100,16 +105,17 @@ class Listener:
         liveness: Liveness | None = None,
         live: bool = False,
         look_around: Callable[[], None] = lambda: None,
+        keep: Keep | None = None,
     ) -> None:
         self._store = store
-        self._hearing = Hearing(vad, settings)
+        near = None if keep is None else NearMisses(settings, partial(self._reject, keep))
+        self._hearing = Hearing(vad, settings, near)
         self._source_name = source_name
         self._observe = observe
         self._liveness = liveness
         self._alarms = AlarmBook(store, source_name, observe)
         self._recording: Recording | None = None
-        self._anchor: tuple[int, Instant] | None = None
-        """A sample's position, and when it was captured."""
+        self._captured = SampleClock()
         self._timed_at_s = time.monotonic()
         self._live = live
         self._look_around = look_around
@@ -227,7 +233,7 @@ class Listener:
         watch.beat()
 
     def _hear(self, chunk: AudioChunk, arrived_ns: int) -> None:
-        self._anchor = (self._hearing.position, chunk.start)
+        self._captured.note(self._hearing.position, chunk.start)
         self._act_on(self._hearing.hear(chunk.waveform))
         speaking = self._recording is not None
         self._observe(Heard(level_of(chunk.waveform), speaking=speaking))
@@ -248,7 +254,7 @@ class Listener:
                     self._recording = None
 
     def _begin(self, event: SpeechStarted) -> None:
-        start = self._instant_of(event.start_sample)
+        start = self._captured.at(event.start_sample)
         self._recording = self._insist(
             partial(self._store.utterances.begin, self._source_name, start)
         )
@@ -279,12 +285,9 @@ class Listener:
         self._store.doorbell.ring()
         self._observe(utterance)
 
-    def _instant_of(self, position: int) -> Instant:
-        """Return when the sample at ``position`` was captured."""
-        if self._anchor is None:
-            raise AssertionError("speech before any chunk")
-        anchor_position, instant = self._anchor
-        return instant.shifted((position - anchor_position) * 1_000_000_000 // SAMPLE_RATE)
+    def _reject(self, keep: Keep, missed: NearMiss) -> None:
+        start = self._captured.at(missed.start_sample)
+        keep(self._source_name, start, missed.waveform, missed.peak, missed.because)
 
 
 def _end_ns(chunk: AudioChunk) -> int:

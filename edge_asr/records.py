@@ -124,6 +124,15 @@ class EndReason(StrEnum):
     """The process or the power died; it was recovered from the open file at the next start."""
 
 
+class RejectedBecause(StrEnum):
+    """Why sound that might have been speech is no utterance."""
+
+    SHORT = "short"
+    """It was shorter than ``min_speech_duration_ms``."""
+    UNSURE = "unsure"
+    """Its speech probability never reached ``threshold``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """Speech between silences, closed and stored."""

@@ -67,6 +67,13 @@ class VadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The pause that ends an utterance."""
     speech_pad_ms: Milliseconds = 300
     """Sound kept before and after speech."""
+    rejected_threshold: Probability = 0.2
+    """Speech probability from which sound that is no utterance is kept apart for a while, to be
+    looked at with ``edge-asr log rejected``."""
+    keep_rejected_h: Annotated[float, msgspec.Meta(ge=0.0, le=8760.0)] = 24.0
+    """Hours for which it is kept; 0: it is not."""
+    keep_rejected_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 64
+    """Megabytes of it that are kept at most, the oldest goes first."""
 
 
 class LivenessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from edge_asr import entries as written
 from edge_asr.cli import ledger as accounts
 from edge_asr.cli.integrity import COMMANDS, export_chain, find_utterance
 from edge_asr.cli.passes import polish
+from edge_asr.cli.rejected import rejected
 from edge_asr.cli.when import when
 from edge_asr.formats import one_line, rfc3339
 from edge_asr.store import Store
@@ -56,6 +57,7 @@ def log() -> None:
 
 
 log.add_command(polish)
+log.add_command(rejected)
 log.add_command(accounts.ledger)
 log.add_command(accounts.alarms)
 for _command in COMMANDS:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_asr.cli.context import Context
     from edge_asr.recognizers import Recognizer
     from edge_asr.store import Store
+    from edge_asr.store.rejected import RejectedSounds
 
 output_option = click.option(
     "--format",
@@ -83,7 +84,11 @@ def listen(
     stop = stop_event(also_when_stdin_closes=is_child)
     vad = open_vad(context.open_vad_bundle())
     source = _source(context, microphone, wav, fast=fast, stop=stop)
-    with Store.open(context.state_dir) as store, store.listening(source.name):
+    with (
+        Store.open(context.state_dir) as store,
+        store.listening(source.name),
+        _rejected(context, waits=fast) as rejected,
+    ):
         show = noted(printer(output, source.name, Feed(context.state_dir)), notifier, source.name)
         repair = store.utterances.recover()
         for utterance in repair.recovered:
@@ -102,11 +107,20 @@ def listen(
             liveness=None if fast else Liveness(context.config.liveness),
             live=not fast,
             look_around=watch.look,
+            keep=rejected.keep if context.config.vad.keep_rejected_h else None,
         )
         notifier.ready(f"listening to {source.name}")
         with source:
             listener.listen(source, alive=notifier.alive)
         notifier.stopping()
+
+
+def _rejected(context: Context, *, waits: bool) -> RejectedSounds:
+    from edge_asr.store.rejected import Limits, RejectedSounds
+
+    vad, retention = context.config.vad, context.config.retention
+    limits = Limits(vad.keep_rejected_h, vad.keep_rejected_mb << 20, retention.min_free_mb << 20)
+    return RejectedSounds(context.state_dir, limits, waits=waits)
 
 
 def _source(

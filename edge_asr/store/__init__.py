@@ -6,6 +6,7 @@
     ├── log.sqlite3             rows: utterances, transcripts, gaps, watches, alarms, the words, ...
     ├── audio/2026/11/24/       one FLAC file for each utterance
     ├── open/                   utterances that are being spoken
+    ├── rejected/               what was nearly taken for speech, for a while; no part of the log
     ├── damaged/                what a repair could not use; never deleted
     ├── locks/                  one recognizer, one listener for each source
     ├── feed/                   sockets of those who look on

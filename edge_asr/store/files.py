@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MAY_PASS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
 """What a disk says that may take more later."""
+_SMALL_DISK_PARTS = 10
 OWNER_ONLY = 0o600
 OWNER_ONLY_DIRECTORY = 0o700
 
@@ -35,6 +37,12 @@ def file_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         kind = DiskRefusesError if error.errno in MAY_PASS else StoreError
         raise kind(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def has_room(directory: Path, min_free_bytes: int) -> bool:
+    """Tell whether so much is free; of a small disk, a tenth is enough."""
+    disk = shutil.disk_usage(directory)
+    return disk.free >= min(min_free_bytes, disk.total // _SMALL_DISK_PARTS)
 
 
 def sync(path: Path) -> None:
