@@ -134,7 +134,7 @@ $(VENV)/.run: $(VENV)/.apt-run pyproject.toml
 	echo "set-up: the program and what it needs on a device"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[serve]'
 	touch $@
 
 $(VENV)/.export: $(VENV)/.run

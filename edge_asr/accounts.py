@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from edge_asr.alarms import Alarm
     from edge_asr.store.ledger import Account
+    from edge_asr.store.spans import Span
 
 
 def account_fields(account: Account, date: dt.date) -> dict[str, Any]:
@@ -23,17 +24,19 @@ def account_fields(account: Account, date: dt.date) -> dict[str, Any]:
         "duration_s": _seconds(account.end_utc_ns - account.start_utc_ns),
         "totals_s": {kind.value: _seconds(ns) for kind, ns in account.totals_ns.items()},
         "outside_s": _seconds(account.outside_ns),
-        "gaps": [
-            {
-                "kind": span.kind.value,
-                "start_utc": rfc3339(span.start_ns),
-                "end_utc": rfc3339(span.end_ns),
-                "duration_s": _seconds(span.duration_ns),
-                "detail": span.detail,
-                "certain": span.certain,
-            }
-            for span in account.gaps
-        ],
+        "gaps": [span_fields(span) for span in account.gaps],
+    }
+
+
+def span_fields(span: Span) -> dict[str, Any]:
+    """Return a stretch of one kind as JSON."""
+    return {
+        "kind": span.kind.value,
+        "start_utc": rfc3339(span.start_ns),
+        "end_utc": rfc3339(span.end_ns),
+        "duration_s": _seconds(span.duration_ns),
+        "detail": span.detail,
+        "certain": span.certain,
     }
 
 

@@ -22,8 +22,8 @@ from edge_asr.settings import (
     MicrophoneSettings,
     RecognitionSettings,
     VadSettings,
-    config_schema,
 )
+from edge_asr.settings_schema import config_schema
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from edge_asr.formats import Segment, as_srt, one_line, real_time_factor, rfc3339, words_as_json
+from edge_asr.records import HUMAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from edge_asr.records import Utterance
+    from edge_asr.records import Transcript, Utterance
     from edge_asr.store.log import Entry
 
 _NS_PER_S = 1_000_000_000
@@ -53,6 +54,35 @@ def fields(entry: Entry) -> dict[str, Any]:
         "audio_path": utterance.audio_path,
         "audio_sha256": utterance.audio_sha256,
     }
+
+
+def version_fields(transcript: Transcript) -> dict[str, Any]:
+    """Return a version of a text, without its utterance, as JSON."""
+    recognition = transcript.recognition
+    return {
+        "version": transcript.version,
+        "text": recognition.text,
+        "language": recognition.language,
+        "language_probability": recognition.language_probability,
+        "task": recognition.task.value,
+        "bundle": transcript.bundle,
+        "bundle_sha256": transcript.bundle_sha256,
+        "provenance": provenance(transcript),
+        "request_sha256": transcript.request_sha256,
+        "parent_version": transcript.parent_version,
+        "is_shown": transcript.is_shown,
+        "created_utc": rfc3339(transcript.created_utc_ns),
+        "decode_s": round(recognition.decode_s, 3),
+        "avg_logprob": recognition.avg_logprob,
+        "ctc_max_entropy": recognition.ctc_max_entropy,
+        "flags": list(recognition.flags),
+        "words": words_as_json(recognition.words),
+    }
+
+
+def provenance(transcript: Transcript) -> str:
+    """Return who wrote a version: ``human`` or ``model``."""
+    return HUMAN if transcript.bundle == HUMAN else "model"
 
 
 def end_utc_ns(utterance: Utterance) -> int:

@@ -6,10 +6,7 @@ The literal under a field is its documentation: the JSON Schema and docs/configu
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -208,6 +205,28 @@ class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Sound goes when it is older, counted by clocks that cannot jump. 0: no limit."""
 
 
+class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The page and the API, which ``edge-asr serve`` serves."""
+
+    host: str = "127.0.0.1"
+    """The address to listen at: this machine's own, so that only this machine can ask. Any other
+    needs ``token_file``."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8089
+    """The port to listen at; 0: any that is free."""
+    unix_socket: str | None = None
+    """A path to listen at instead, for the user of the service only."""
+    token_file: str | None = None
+    """A file whose first line is a token that every client must send; null: none is needed."""
+    transcriptions: bool = True
+    """Transcribe files that clients send, in a process of its own with a model of its own."""
+    max_upload_mb: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 200
+    """The largest file that a client may send. Megabytes."""
+    max_audio_s: Seconds = 7200.0
+    """The longest sound that is transcribed of one file. Seconds."""
+    release_after_s: Seconds = 300.0
+    """Seconds without a file after which the model is let go from memory."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -227,6 +246,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another bundle over what was transcribed, when there is time."""
     retention: RetentionSettings = RetentionSettings()
     """When old sound goes, to make room."""
+    serve: ServeSettings = ServeSettings()
+    """The page and the API."""
 
     def microphone(self, name: str) -> MicrophoneSettings:
         """Return the settings of the microphone called ``name``.
@@ -250,30 +271,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "backlog": BacklogSettings,
     "second_pass": SecondPassSettings,
     "retention": RetentionSettings,
+    "serve": ServeSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""
-
-
-def config_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a configuration file, with a description of every setting."""
-    schema = msgspec.json.schema(Config)
-    for section in SECTIONS.values():
-        properties = schema["$defs"][section.__name__]["properties"]
-        for name, description in _field_docs(section).items():
-            properties[name]["description"] = description
-    return schema
-
-
-def _field_docs(section: type[msgspec.Struct]) -> dict[str, str]:
-    """Return each field's docstring, on one line: Python itself does not keep them."""
-    class_body = ast.parse(textwrap.dedent(inspect.getsource(section))).body[0]
-    if not isinstance(class_body, ast.ClassDef):  # pragma: no cover (a class's source is a class)
-        return {}
-    return {
-        field.target.id: " ".join(str(docstring.value.value).split())
-        for field, docstring in zip(class_body.body, class_body.body[1:], strict=False)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(docstring, ast.Expr)
-        and isinstance(docstring.value, ast.Constant)
-    }

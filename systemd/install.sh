@@ -96,7 +96,7 @@ install_program() {
   say "installing ${wheel##*/} into $environment"
   "$PYTHON" -m venv "$environment"
   local pip=("$environment/bin/python" -m pip --quiet --disable-pip-version-check install --no-compile)
-  "${pip[@]}" "$wheel"
+  "${pip[@]}" "$wheel[serve]"
   # Again without its dependencies: a rebuilt wheel of the same version is a change, too.
   "${pip[@]}" --force-reinstall --no-deps "$wheel"
   remove_hub_client "$environment"
@@ -126,7 +126,11 @@ def plain(requirement):
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
 
 requires = {
-    plain(found.metadata["Name"]): {plain(r) for r in found.requires or [] if "extra ==" not in r}
+    plain(found.metadata["Name"]): {
+        plain(r)
+        for r in found.requires or []
+        if "extra ==" not in r or plain(found.metadata["Name"]) == "edge-asr"
+    }
     for found in distributions()
 }
 
@@ -149,7 +153,7 @@ install_units() {
   staging && root=$DESTDIR/usr/lib
   install -d "$root"/{systemd/system,udev/rules.d,sysusers.d,tmpfiles.d}
   local unit
-  for unit in "$here"/*.service "$here"/*.target; do
+  for unit in "$here"/*.service "$here"/*.socket "$here"/*.target; do
     install -m 644 "$unit" "$root/systemd/system/"
     sed -i "s|/opt/edge-asr/|$PREFIX/|g" "$root/systemd/system/${unit##*/}"
   done
@@ -206,6 +210,7 @@ tell_systemd() {
 units_to_enable() {
   echo edge-asr.target
   echo edge-asr-recognize.service
+  echo edge-asr-serve.socket
   "$PREFIX/bin/python" - "$config/config.yaml" <<'END'
 import pathlib, sys
 from edge_asr.config import load_config
@@ -222,6 +227,7 @@ next_steps() {
 install: done; nothing was started. Next:
   edge-asr --state /var/lib/edge-asr doctor
   systemctl enable --now edge-asr.target edge-asr-recognize.service edge-asr-listen@mic.service
+  systemctl enable --now edge-asr-serve.socket     the page: http://127.0.0.1:8089
 END
   elif systemd_runs; then
     say "done; it is running: systemctl status 'edge-asr*'"

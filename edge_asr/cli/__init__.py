@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "devices": ("edge_asr.cli.devices:devices", "List the microphones of this machine."),
     "levels": ("edge_asr.cli.devices:levels", "Show how loud a microphone hears, live."),
     "log": ("edge_asr.cli.log:log", "Read what was said: tail, show, search, export."),
+    "serve": ("edge_asr.cli.serve:serve", "Serve a page and an API."),
     "bundle": ("edge_asr.cli.bundle:bundle", "Model bundles: list, info, verify."),
     "evaluate": ("edge_asr.cli.evaluate:evaluate", "Measure how well a bundle understands."),
     "doctor": ("edge_asr.cli.doctor:doctor", "Say what is wrong with this installation."),

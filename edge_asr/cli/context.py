@@ -45,6 +45,13 @@ class Context:
             return load_config(self.config_path)
         return load_config(SYSTEM_CONFIG) if SYSTEM_CONFIG.exists() else Config()
 
+    @property
+    def config_file(self) -> str | None:
+        """Where the configuration is read from; None: nowhere, these are the defaults."""
+        if self.config_path is not None:
+            return str(self.config_path)
+        return str(SYSTEM_CONFIG) if SYSTEM_CONFIG.exists() else None
+
     @cached_property
     def state_dir(self) -> Path:
         """``--state``, else systemd's state directory, else the user's (XDG)."""

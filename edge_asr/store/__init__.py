@@ -33,6 +33,7 @@ from edge_asr.store.ledger import Ledger
 from edge_asr.store.locks import listener_lock, recognizer_lock
 from edge_asr.store.log import Log
 from edge_asr.store.migrating import check_version, migrate
+from edge_asr.store.news import News
 from edge_asr.store.pace import recent_rtf
 from edge_asr.store.passes import Passes
 from edge_asr.store.retention import Retention
@@ -68,6 +69,7 @@ class Store:
         self.alarms = Alarms(database)
         self.ledger = Ledger(database, state_dir)
         self.log = Log(database)
+        self.news = News(database)
         self.integrity = Integrity(database, state_dir)
         self.doorbell = Doorbell(state_dir)
         self._database = database
@@ -107,6 +109,11 @@ class Store:
         """Return when a recorded moment really was, where that is known better by now."""
         return Dating(self._database).corrected_utc_ns(moment)
 
+    @property
+    def data_version(self) -> int:
+        """A number that changes when another connection has written something."""
+        return self._database.data_version
+
     def recent_rtf(self) -> float | None:
         """Return the real-time factor of the last transcripts; None before there are any."""
         return recent_rtf(self._database)
@@ -141,6 +148,10 @@ class Store:
             finally:
                 self.transcripts.close()
 
+    def close(self) -> None:
+        """Close the connection to the database."""
+        self._database.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -150,4 +161,4 @@ class Store:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._database.close()
+        self.close()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_asr.store.database import Database, Row
 
 _LAST_NS = (1 << 63) - 1
-_ALARMS = (
+ALARMS = (
     "SELECT a.id, a.code, a.source, a.utc_ns, a.monotonic_ns, a.boot_id, a.clock_quality, a.detail,"
     " e.utc_ns, e.monotonic_ns, e.boot_id, e.clock_quality, e.detail"
     " FROM alarms a LEFT JOIN alarm_ends e ON e.alarm_id = a.id"
@@ -60,9 +60,9 @@ class Alarms:
     def active(self, source: str | None = None) -> list[Alarm]:
         """Return what is wrong now, oldest first: of one source, or of all and of the appliance."""
         rows = self._database.rows(
-            f"{_ALARMS} WHERE e.id IS NULL AND coalesce(a.source = ?, 1) ORDER BY a.id", (source,)
+            f"{ALARMS} WHERE e.id IS NULL AND coalesce(a.source = ?, 1) ORDER BY a.id", (source,)
         )
-        return [_alarm(row) for row in rows]
+        return [alarm_from(row) for row in rows]
 
     def between(
         self,
@@ -73,12 +73,12 @@ class Alarms:
         """Return the alarms that were active in a stretch of time, as they were raised."""
         Dating(self._database).prepare()
         rows = self._database.rows(
-            f"{_ALARMS} WHERE {_RAISED} <= ? AND CASE WHEN e.id IS NULL THEN ? ELSE {_CLEARED} END"
+            f"{ALARMS} WHERE {_RAISED} <= ? AND CASE WHEN e.id IS NULL THEN ? ELSE {_CLEARED} END"
             " >= ?"
             " AND coalesce(a.source = ?, 1) ORDER BY a.id",
             (until_utc_ns, _LAST_NS, since_utc_ns, source),
         )
-        return [_alarm(row) for row in rows]
+        return [alarm_from(row) for row in rows]
 
     def _active_id(self, code: AlarmCode, source: str) -> int | None:
         row = self._database.row(
@@ -113,7 +113,8 @@ def _columns(moment: Instant) -> tuple[int, int, str, str]:
     return (moment.utc_ns, moment.monotonic_ns, moment.boot_id, moment.clock_quality.value)
 
 
-def _alarm(row: Row) -> Alarm:
+def alarm_from(row: Row) -> Alarm:
+    """Return the alarm of a row of ``ALARMS``."""
     alarm_id, code, source, *raised, detail = row[:8]
     cleared = None if row[8] is None else _instant(row[8:12])
     return Alarm(

@@ -170,6 +170,12 @@ class Database:
         row = self.row("PRAGMA user_version")
         return int(row[0]) if row else 0
 
+    @property
+    def data_version(self) -> int:
+        """A number that changes when another connection has written something: cheap to ask for."""
+        row = self.row("PRAGMA data_version")
+        return int(row[0]) if row else 0
+
     def _reopen(self) -> None:
         """Begin anew with what is on the disk."""
         self._is_suspect = False

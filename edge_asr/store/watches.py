@@ -176,6 +176,14 @@ class Watches:
         self._end_lost(source)
         return Watch(self._database, source, start)
 
+    def states(self) -> dict[str, SourceState]:
+        """Return how each source was at the last heartbeat of a watch that has no end yet."""
+        rows = self._database.rows(
+            "SELECT w.source, h.state FROM heartbeats h JOIN watches w ON w.id = h.watch_id"
+            " ORDER BY w.id"
+        )
+        return {source: SourceState(state) for source, state in rows}
+
     def _end_lost(self, source: str) -> None:
         with self._database.transaction():
             for watch_id, *columns in self._database.rows(

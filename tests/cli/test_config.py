@@ -46,6 +46,7 @@ def test_the_schema_is_json(program):
         "recognition",
         "retention",
         "second_pass",
+        "serve",
         "vad",
     }
 

@@ -76,6 +76,7 @@ def make_wheel(directory, name, *, requires=(), files=None):
     stem = f"{name.replace('-', '_')}-0.1.0"
     info = f"{stem}.dist-info"
     needed = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    needed += "".join(f"Provides-Extra: {extra}\n" for extra in ("serve", "signing"))
     contents = {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n{needed}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -99,14 +100,21 @@ def wheel(tmp_path_factory):
     """
     directory = tmp_path_factory.mktemp("wheels")
     make_wheel(directory, "packaging")
-    make_wheel(directory, "httpx")
+    make_wheel(directory, "h11")
+    make_wheel(directory, "httpx", requires=["h11"])
     make_wheel(directory, "huggingface-hub", requires=["httpx>=0.1", "packaging", "edge-asr-x"])
+    make_wheel(directory, "uvicorn", requires=["h11"])
     make_wheel(directory, "edge-asr-x", requires=["huggingface_hub; extra == 'circle'"])
     make_wheel(directory, "tokenizers", requires=["huggingface_hub<3.0,>=0.1"])
     return make_wheel(
         directory,
         "edge-asr",
-        requires=["tokenizers>=0.1", "packaging", "missing; extra == 'serve'"],
+        requires=[
+            "tokenizers>=0.1",
+            "packaging",
+            "uvicorn; extra == 'serve'",
+            "missing; extra == 'signing'",
+        ],
         files={
             "edge_asr_stub.py": "def main():\n    print('the stub runs')\n",
             "{info}/entry_points.txt": "[console_scripts]\nedge-asr = edge_asr_stub:main\n",

@@ -9,7 +9,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = ROOT / "systemd"
-UNITS = ("edge-asr-listen@.service", "edge-asr-recognize.service", "edge-asr.target")
+UNITS = (
+    "edge-asr-listen@.service",
+    "edge-asr-recognize.service",
+    "edge-asr-serve.service",
+    "edge-asr-serve.socket",
+    "edge-asr.target",
+)
 
 
 def offline(wheel):
@@ -89,7 +95,7 @@ def test_no_staged_file_names_the_directory_it_was_staged_in(staged_once):
 def test_the_client_of_a_model_hub_does_not_stay_on_the_device(staged_once):
     packages = staged_once.glob("opt/edge-asr/lib/python3*/site-packages/*-0.1.0.dist-info")
     names = {path.name.removesuffix("-0.1.0.dist-info") for path in packages}
-    assert names == {"edge_asr", "tokenizers", "packaging"}
+    assert names == {"edge_asr", "tokenizers", "packaging", "uvicorn", "h11"}
 
 
 def test_systemd_finds_no_fault_in_what_was_staged(staged):

@@ -12,8 +12,12 @@ from edge_asr.config import Config, load_config
 from edge_asr.settings import SECTIONS
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
-SERVICES = ["edge-asr-listen@.service", "edge-asr-recognize.service"]
-HIGHEST_EXPOSURE = {"edge-asr-listen@.service": 0.6, "edge-asr-recognize.service": 0.2}
+SERVICES = ["edge-asr-listen@.service", "edge-asr-recognize.service", "edge-asr-serve.service"]
+HIGHEST_EXPOSURE = {
+    "edge-asr-listen@.service": 0.6,
+    "edge-asr-recognize.service": 0.2,
+    "edge-asr-serve.service": 0.4,
+}
 """Of ten. A unit without any of this has 9.6."""
 
 
@@ -45,14 +49,20 @@ def analyze():
 @pytest.fixture
 def runnable_units(tmp_path):
     """Copy the units, with a program that exists on this machine."""
-    for path in [*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.target")]:
+    for path in [*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.socket"), *SYSTEMD.glob("*.target")]:
         text = path.read_text(encoding="utf-8").replace("/opt/edge-asr/bin/edge-asr", "/bin/true")
         (tmp_path / path.name).write_text(text, encoding="utf-8")
     return tmp_path
 
 
 def test_systemd_finds_no_fault_in_the_units(analyze, runnable_units):
-    names = ("edge-asr-listen@mic.service", "edge-asr-recognize.service", "edge-asr.target")
+    names = (
+        "edge-asr-listen@mic.service",
+        "edge-asr-recognize.service",
+        "edge-asr-serve.service",
+        "edge-asr-serve.socket",
+        "edge-asr.target",
+    )
     result = analyze("verify", *(runnable_units / name for name in names))
     assert result.stderr == ""
     assert result.returncode == 0
@@ -92,7 +102,7 @@ def test_a_service_is_started_again_for_ever_and_waits_for_no_network(name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_both_services_share_the_state_and_neither_changes_the_models(name):
+def test_all_services_share_the_state_and_neither_changes_the_models(name):
     service = Unit(name)["Service"]
     assert service["StateDirectory"] == "edge-asr"
     assert service["UMask"] == "0077"
@@ -112,13 +122,21 @@ def test_only_the_listener_reaches_the_sound_cards_and_nothing_else():
 def test_hearing_comes_before_understanding():
     listen = Unit("edge-asr-listen@.service")["Service"]
     recognize = Unit("edge-asr-recognize.service")["Service"]
+    serve = Unit("edge-asr-serve.service")["Service"]
     for more in ("CPUWeight", "IOWeight"):
-        assert int(listen[more]) > int(recognize[more])
-    for less in ("Nice", "OOMScoreAdjust"):
-        assert int(listen[less]) < int(recognize[less])
+        assert int(listen[more]) > int(recognize[more]) > int(serve[more])
+    assert int(listen["Nice"]) < int(recognize["Nice"]) <= int(serve["Nice"])
+    adjust = "OOMScoreAdjust"
+    assert int(listen[adjust]) < int(recognize[adjust]) < int(serve[adjust])
 
 
-@pytest.mark.parametrize("name", SERVICES)
+def test_the_page_is_for_this_machine_only_and_systemd_opens_its_port():
+    opened = Unit("edge-asr-serve.socket")["Socket"]
+    assert opened["ListenStream"] == "127.0.0.1:8089"
+    assert Unit("edge-asr-serve.service")["Unit"]["Requires"] == "edge-asr-serve.socket"
+
+
+@pytest.mark.parametrize("name", SERVICES[:2])
 def test_the_watchdog_gives_the_slowest_step_its_time(name):
     listening = name == "edge-asr-listen@.service"
     watchdog_s = int(Unit(name)["Service"]["WatchdogSec"])

@@ -1,0 +1,39 @@
+"""What the answers are made of: one of each, for as long as the server runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from edge_asr.config import Config
+    from edge_asr.serve.condition import Conditions
+    from edge_asr.serve.live import Live
+    from edge_asr.serve.readers import Readers
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the server serves."""
+
+    state_dir: Path
+    config: Config
+    config_file: str | None
+    """Where it was read from; None: nowhere, these are the defaults."""
+    readers: Readers
+    exports: Readers
+    """One connection, in whose thread long readings take turns."""
+    writer: Readers
+    """The one that writes."""
+    live: Live
+    conditions: Conditions
+
+
+def site_of(request: Request) -> Site:
+    """Return the site that a request is for."""
+    site: Site = request.app.state.site
+    return site
