@@ -12,6 +12,7 @@ import msgspec
 
 from edge_asr.errors import ConfigError
 from edge_asr.records import Drafting, Drafts, Request, Task
+from edge_asr.rules import Rule
 
 _SOURCE_NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
 _DEVICE = r"^(default|(card|port|name):.+|usb:[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}(:.+)?)$"
@@ -240,6 +241,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a microphone is taken for broken."""
     recognition: RecognitionSettings = RecognitionSettings()
     """How speech becomes text."""
+    corrections: list[Rule] = []
+    """What is replaced in every text after recognition, in order."""
     backlog: BacklogSettings = BacklogSettings()
     """What is left out while much waits to be transcribed."""
     second_pass: SecondPassSettings = SecondPassSettings()
@@ -268,6 +271,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "vad": VadSettings,
     "liveness": LivenessSettings,
     "recognition": RecognitionSettings,
+    "corrections[]": Rule,
     "backlog": BacklogSettings,
     "second_pass": SecondPassSettings,
     "retention": RetentionSettings,

@@ -22,6 +22,7 @@ LAYERS = (
     {
         "settings",
         "settings_schema",
+        "rules",
         "config",
         "manifest",
         "bundle",
@@ -41,6 +42,7 @@ LAYERS = (
         "second_pass",
         "partials",
         "recognize",
+        "correcting",
         "recycling",
         "transcribe",
         "evaluation",
@@ -62,6 +64,7 @@ DOORS = {
     "msgspec": {
         "settings.py",
         "settings_schema.py",
+        "rules.py",
         "config.py",
         "manifest.py",
         "prepared.py",

@@ -166,9 +166,11 @@ def recognize(
     from edge_asr.cli.keeping import keeper
     from edge_asr.cli.second_pass import open_second_pass
     from edge_asr.cli.status import LoadTeller
+    from edge_asr.correcting import Correcting
     from edge_asr.partials import Partials
     from edge_asr.recognize import recognize as run_loop
     from edge_asr.recycling import Recycling
+    from edge_asr.rules import Rules
     from edge_asr.sessions import progress_told
     from edge_asr.store import Store
     from edge_asr.store.feed import Feed
@@ -187,6 +189,8 @@ def recognize(
         recognizer, watch, policy = _recognizer(context, store, show, tell)
         notifier.ready(f"recognizing with {recognizer.bundle.name}")
         request = context.config.recognition.request
+        correcting = Correcting(store, Rules(tuple(context.config.corrections)), show)
+        correcting.settle()
         if wants_partials is None:
             wants_partials = context.config.recognition.partials == "auto"
 
@@ -203,7 +207,7 @@ def recognize(
             store,
             recognizer,
             request,
-            observe=show,
+            observe=correcting.observe,
             alive=alive,
             stop=stop,
             until_idle=until_idle,

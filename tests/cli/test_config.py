@@ -41,6 +41,7 @@ def test_the_schema_is_json(program):
     assert result.returncode == 0
     assert set(json.loads(result.stdout)["$defs"]["Config"]["properties"]) == {
         "backlog",
+        "corrections",
         "liveness",
         "microphones",
         "recognition",
