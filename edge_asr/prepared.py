@@ -36,12 +36,23 @@ _CPU_INFO = Path("/proc/cpuinfo")
 _CPU_FACTS = re.compile(r"^(?:flags|Features|model name|CPU part)\s*:\s*(.*)$", re.MULTILINE)
 
 
+class MeasuredPace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was measured of a bundle on this machine, once it was prepared."""
+
+    n_threads: int
+    """That suit it best."""
+    rtf: float | None = None
+    """Real-time factor without drafts; None: it does not hear speech."""
+
+
 class Preparation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was prepared, as its record has it."""
 
     files: dict[str, FileEntry]
     machine: str
     """What it was prepared on, in words."""
+    pace: MeasuredPace | None = None
+    """None: it was not measured."""
 
 
 def machine_name(cpu_info: Path = _CPU_INFO) -> str:
@@ -92,6 +103,15 @@ def preparation_problem(bundle_directory: Path, manifest_sha256: str) -> str | N
     except BundleDamagedError as error:
         return f"what was prepared is damaged and not used ({error})"
     return None
+
+
+def measured_pace(bundle_directory: Path, manifest_sha256: str) -> MeasuredPace | None:
+    """Return what was measured of a bundle on this machine, or None where nothing was."""
+    try:
+        found = read_preparation(prepared_directory(bundle_directory, manifest_sha256))
+    except BundleDamagedError:
+        return None
+    return found.pace if found is not None else None
 
 
 def read_preparation(directory: Path) -> Preparation | None:

@@ -12,13 +12,20 @@ import msgspec
 
 from edge_asr.errors import BundleError
 from edge_asr.manifest import FileEntry, sha256_of
-from edge_asr.prepared import RECORD, Preparation, machine_name, prepared_directory
+from edge_asr.prepared import (
+    RECORD,
+    Preparation,
+    machine_name,
+    prepared_directory,
+    read_preparation,
+)
 from edge_asr.sessions import write_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_asr.bundle import Bundle
+    from edge_asr.prepared import MeasuredPace
 
 _GRAPH = ".onnx"
 _ROOM_FACTOR = 2.5
@@ -55,12 +62,33 @@ def prepare_bundle(bundle: Bundle, *, n_threads: int, say: Callable[[str], None]
                 write_prepared(bundle.path(name), part / name, n_threads=n_threads)
             _seal(part)
             for old in target.parent.iterdir():
-                if old.name != Path(scratch).name:
+                if old.is_dir() and old.name != Path(scratch).name:
                     shutil.rmtree(old)
             part.rename(target)
     except OSError as error:
         raise BundleError(f"{error.filename}: {error.strerror}; nothing was prepared") from error
     return target
+
+
+def record_pace(bundle: Bundle, pace: MeasuredPace) -> None:
+    """Add to the record of a prepared bundle what was measured of it.
+
+    Raises:
+        BundleError: it is not prepared, or the folder cannot be written.
+    """
+    directory = prepared_directory(bundle.directory, bundle.sha256)
+    preparation = read_preparation(directory)
+    if preparation is None:
+        raise BundleError(f"bundle {bundle.name} is not prepared for this machine")
+    # Beside the folder: in it, whoever reads the record meanwhile would find too much there.
+    part = directory.parent / f".part-{RECORD}"
+    try:
+        part.write_bytes(msgspec.json.encode(msgspec.structs.replace(preparation, pace=pace)))
+        _sync(part)
+        part.replace(directory / RECORD)
+        _sync(directory)
+    except OSError as error:
+        raise BundleError(f"{error.filename}: {error.strerror}; nothing was recorded") from error
 
 
 def _check_room(bundle: Bundle, directory: Path) -> None:

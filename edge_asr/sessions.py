@@ -50,12 +50,17 @@ def check_version() -> None:
         )
 
 
-def default_threads() -> int:
+def default_threads(measured: int = 0) -> int:
     """Return how many threads recognition may use: all cores but one, which the microphone keeps.
 
     With two cores or fewer, all of them: there recognition would otherwise be too slow to matter.
+
+    Args:
+        measured: how many were found to be best on this machine; 0: that was not measured.
     """
     cores = len(os.sched_getaffinity(0))
+    if measured:
+        return min(measured, cores)
     return cores - 1 if cores > 2 else cores  # noqa: PLR2004
 
 

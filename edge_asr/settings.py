@@ -122,7 +122,8 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """``auto`` shows what is being said while it is said, where someone looks on and the bundle can
     (Granite), ``off`` only what was said."""
     threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
-    """Processor cores to recognize with. 0: all but one, or both of two."""
+    """Processor cores to recognize with. 0: as many as ``edge-asr bundle prepare`` found best, else
+    all but one, or both of two."""
     recycle_after_h: Annotated[float, msgspec.Meta(ge=0.0, le=8760.0)] = 24.0
     """Hours after which the recognizer begins anew, once nothing waits, so that memory it lost in
     months is none; 0: never."""

@@ -32,6 +32,7 @@ LAYERS = (
         "formats",
         "cues",
         "abandoning",
+        "fit",
     },
     {"capture", "store", "recognizers"},
     {

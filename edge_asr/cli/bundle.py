@@ -13,6 +13,7 @@ from edge_asr.bundle import (
     list_bundles,
     read_manifest,
 )
+from edge_asr.cli.fitting import fit, prepare
 from edge_asr.errors import BundleDamagedError, BundleError
 from edge_asr.prepared import preparation_problem
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from edge_asr.bundle import Bundle
     from edge_asr.cli.context import Context
 
 name_argument = click.argument("name", metavar="NAME|DIR")
@@ -38,7 +38,7 @@ _MANY = 8
 
 @click.group()
 def bundle() -> None:
-    """Model bundles: list, info, verify, prepare."""
+    """Model bundles: list, info, verify, prepare, fit."""
 
 
 @bundle.command("list")
@@ -113,47 +113,8 @@ def verify(context: Context, name: str) -> None:
         raise BundleDamagedError(f"bundle {name} cannot be used: damaged: {', '.join(damaged)}")
 
 
-@bundle.command()
-@name_argument
-@click.pass_obj
-def prepare(context: Context, name: str) -> None:
-    """Write a bundle's graphs as this machine runs them, so that they need less memory.
-
-    The weights are laid out for this processor once, and mapped from disk from then on. The result
-    lies beside the bundles, in .prepared, and takes about twice the bundle's room. It is used by
-    itself; after an update of the runtime or on another machine it is not, until this is run again.
-
-    \b
-    Example:
-      edge-asr bundle prepare granite-4.0-1b-speech
-    """
-    from edge_asr.bundle import open_bundle
-    from edge_asr.preparing import prepare_bundle
-    from edge_asr.sessions import default_threads
-
-    found = open_bundle(find_bundle(name, context.bundle_dirs))
-    n_threads = context.config.recognition.threads or default_threads()
-    directory = prepare_bundle(
-        found, n_threads=n_threads, say=lambda graph: click.echo(f"prepare  {graph}", err=True)
-    )
-    size = sum(path.stat().st_size for path in directory.iterdir())
-    click.echo(f"prepared {found.name} for this machine: {_megabytes(size)} in {directory}")
-    if found.manifest.family == "granite":
-        _tell_pace(found, n_threads)
-
-
-def _tell_pace(found: Bundle, n_threads: int) -> None:
-    from edge_asr.recognizers.granite_pace import SOUND_S, VERIFIED_TOKENS, measure_granite
-
-    pace = measure_granite(found, n_threads=n_threads)
-    click.echo(
-        f"measured, {n_threads} threads: {SOUND_S:.0f} s of sound are encoded in "
-        f"{pace.encode_s:.2f} s and prefilled in {pace.prefill_s:.2f} s; a token takes "
-        f"{1000 * pace.step_s:.0f} ms, {VERIFIED_TOKENS} at once {1000 * pace.verify_s:.0f} ms"
-    )
-    click.echo(
-        f"predicted real-time factor: {pace.rtf:.2f}, with good drafts {pace.rtf_with_drafts:.2f}"
-    )
+bundle.add_command(prepare)
+bundle.add_command(fit)
 
 
 def _summary(directory: Path) -> dict[str, Any]:

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from edge_asr.bundle import Bundle
     from edge_asr.cli.context import Context
 
-MEMORY_BASE_BYTES = 150 << 20
-MEMORY_FACTOR = 2
-"""Working memory of recognition: a base, and twice the bundle. Measured at their peak: whisper-base
-(135 MB) 416 MB, whisper-tiny.en (84 MB) 313 MB."""
 DISK_LOW_BYTES = 512 << 20
 DISK_FULL_BYTES = 64 << 20
 """An hour of speech takes about 60 MB."""
@@ -87,27 +83,29 @@ def _preparation(bundle: Bundle) -> Finding:
     return warning("prepared", f"{bundle.name} is used as it is: {found}.", remedy)
 
 
-def check_memory(context: Context) -> Iterator[Finding]:
-    """Ask whether the recognizer fits into memory."""
+def check_fit(context: Context) -> Iterator[Finding]:
+    """Ask whether the recognizer fits into memory, and keeps up."""
     from edge_asr.bundle import find_bundle, read_manifest
+    from edge_asr.cli.fitting import fit_of, is_prepared
+    from edge_asr.fit import Verdict, machine_memory, memory_needed
 
-    bundle = context.bundle_name or context.config.recognition.bundle
-    manifest, _ = read_manifest(find_bundle(bundle, context.bundle_dirs))
-    size = sum(entry.size for entry in manifest.files.values())
-    needed, free = MEMORY_BASE_BYTES + MEMORY_FACTOR * size, _memory_available()
+    directory = find_bundle(context.speech_bundle_name, context.bundle_dirs)
+    manifest, digest = read_manifest(directory)
+    needed = memory_needed(manifest, is_prepared=is_prepared(directory, digest))
+    free = machine_memory().available
     sentence = f"{_mb(free)} of memory are free; {manifest.name} takes about {_mb(needed)}."
     if free >= needed:
         yield ok("memory", sentence)
     else:
         yield warning("memory", sentence, "Stop other programs, or use a smaller bundle.")
-
-
-def _memory_available() -> int:
-    """Return how many bytes can be had without swapping, as the kernel estimates it."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return 0
+    found = fit_of(directory)
+    sentence = f"{manifest.name}: {found.sentence}."
+    if found.verdict is Verdict.HOPELESS:
+        yield problem("pace", sentence, "Use a smaller bundle: edge-asr bundle fit has them all.")
+    elif found.verdict is Verdict.LATER:
+        yield warning("pace", sentence, "A smaller bundle keeps up: see edge-asr bundle fit.")
+    else:
+        yield ok("pace", sentence)
 
 
 def check_state_directory(context: Context) -> Iterator[Finding]:
@@ -181,7 +179,7 @@ CHECKS: dict[str, tuple[Callable[[Context], Iterator[Finding]], str]] = {
     "software": (check_software, "Install edge-asr again, with its dependencies."),
     "configuration": (check_configuration, "Correct the file; edge-asr config schema helps."),
     "bundles": (check_bundles, "Copy or export the bundle again; edge-asr bundle list helps."),
-    "memory": (check_memory, "Copy or export the bundle again."),
+    "memory": (check_fit, "Copy or export the bundle again."),
     "microphone": (check_microphones, "Plug it in; edge-asr devices prints what is there."),
     "state": (check_state_directory, "Name another directory with --state."),
     "backlog": (check_backlog, "Keep a copy of the state directory before you repair it."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_asr.cli.context import SYSTEM_CONFIG
+from edge_asr.cli.fitting import refuse_hopeless
 from edge_asr.config import SECTIONS, config_schema, load_config
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def config() -> None:
 def check(context: Context, file: Path | None) -> None:
     """Say whether FILE is right; without it, whether the configuration in use is.
 
-    Exit status 0 if it is, 78 if it is not.
+    A bundle that is hopeless on this machine is wrong, too: edge-asr bundle fit has the reasons.
+    Exit status 0 if all is right, 78 if it is not.
 
     \b
     Example:
@@ -37,6 +39,7 @@ def check(context: Context, file: Path | None) -> None:
         click.echo("There is no configuration file; every setting has its default.")
         return
     settings = load_config(path)
+    refuse_hopeless(context, settings)
     names = ", ".join(microphone.name for microphone in settings.microphones)
     click.echo(
         f"{path} is right: microphones {names}; recognizes with {settings.recognition.bundle}."

@@ -69,6 +69,11 @@ class Context:
             return tuple(Path(part) for part in given.split(":") if part)
         return (SYSTEM_BUNDLES, Path("bundles"))
 
+    @property
+    def speech_bundle_name(self) -> str:
+        """``--bundle``, else the configured one."""
+        return self.bundle_name or self.config.recognition.bundle
+
     def open_vad_bundle(self) -> Bundle:
         """Verify and return the bundle that tells speech from silence."""
         from edge_asr.bundle import find_bundle, open_bundle
@@ -80,8 +85,7 @@ class Context:
         """Verify and return the bundle that recognizes: ``--bundle``, else the configured one."""
         from edge_asr.bundle import find_bundle, open_bundle
 
-        name = self.bundle_name or self.config.recognition.bundle
-        return open_bundle(find_bundle(name, self.bundle_dirs))
+        return open_bundle(find_bundle(self.speech_bundle_name, self.bundle_dirs))
 
     def open_fallback_bundle(self) -> Bundle:
         """Verify and return the bundle that recognizes while the backlog is long.
@@ -97,10 +101,17 @@ class Context:
     def open_recognizer(self, bundle: Bundle | None = None) -> Recognizer:
         """Load the recognizer of a bundle: the given one, else the one that recognizes."""
         from edge_asr.recognizers import open_recognizer
+
+        bundle = bundle or self.open_speech_bundle()
+        return open_recognizer(bundle, n_threads=self.threads_for(bundle))
+
+    def threads_for(self, bundle: Bundle) -> int:
+        """Return the number of threads that is set, else the one that was measured to be best."""
+        from edge_asr.prepared import measured_pace
         from edge_asr.sessions import default_threads
 
-        n_threads = self.config.recognition.threads or default_threads()
-        return open_recognizer(bundle or self.open_speech_bundle(), n_threads=n_threads)
+        pace = measured_pace(bundle.directory, bundle.sha256)
+        return self.config.recognition.threads or default_threads(pace.n_threads if pace else 0)
 
     def notifier(self) -> Notifier:
         """Return the way to tell systemd how we are; it does nothing where nobody asked."""

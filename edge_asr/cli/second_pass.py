@@ -103,10 +103,8 @@ def open_worker(context: Context, store: Store, bundle: Bundle, prompt: Prompt) 
     """Load a bundle for a second pass."""
     from edge_asr.recognizers.text import TextModel
     from edge_asr.second_pass import Polisher, Refiner
-    from edge_asr.sessions import default_threads
 
     if is_text(bundle):
-        n_threads = context.config.recognition.threads or default_threads()
-        return Polisher(TextModel(bundle, n_threads=n_threads), prompt)
+        return Polisher(TextModel(bundle, n_threads=context.threads_for(bundle)), prompt)
     recognizer = context.open_recognizer(bundle)
     return Refiner(recognizer, context.config.recognition.request, store)

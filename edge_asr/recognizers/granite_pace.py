@@ -1,20 +1,16 @@
-"""How fast a Granite bundle is on this machine: each stage timed on random input.
-
-Times depend on shapes and not on what is said, so that noise will do. What they make of speech is
-derived: text of a usual length, without the help of a draft and with one that is nearly right.
-"""
+"""How fast a Granite bundle is on this machine: each stage timed on random input."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_asr.recognizers.granite_bundle import ENCODER, open_decoder, open_table, read_model
 from edge_asr.recognizers.granite_features import FRAME_S
+from edge_asr.recognizers.pace import SOUND_S, Pace
 from edge_asr.recognizers.speculative import FIRST_WINDOW
 from edge_asr.sessions import open_session, tensor
 
@@ -24,39 +20,10 @@ if TYPE_CHECKING:
     from edge_asr.bundle import Bundle
     from edge_asr.recognizers.granite_bundle import GraniteModel
 
-SOUND_S = 10.0
-"""Length of the utterance that is imagined."""
 VERIFIED_TOKENS = FIRST_WINDOW + 1
 """The last token found, and the next of a draft."""
-_TEXT_TOKENS_PER_S = 3.5
 _PROMPT_TOKENS = 18
 _N_ENCODES, _N_STEPS = 3, 5
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Medians for an utterance of 10 s, in seconds."""
-
-    encode_s: float
-    prefill_s: float
-    step_s: float
-    """One token of text."""
-    verify_s: float
-    """``VERIFIED_TOKENS`` at once."""
-
-    @property
-    def rtf(self) -> float:
-        """Derived: the real-time factor without drafts."""
-        return self._rtf(self.step_s * _TEXT_TOKENS_PER_S * SOUND_S)
-
-    @property
-    def rtf_with_drafts(self) -> float:
-        """Derived: the real-time factor where drafts are right."""
-        n_calls = _TEXT_TOKENS_PER_S * SOUND_S / VERIFIED_TOKENS
-        return self._rtf(self.verify_s * n_calls)
-
-    def _rtf(self, text_s: float) -> float:
-        return (self.encode_s + self.prefill_s + text_s) / SOUND_S
 
 
 def measure_granite(bundle: Bundle, *, n_threads: int) -> Pace:
@@ -79,6 +46,7 @@ def measure_granite(bundle: Bundle, *, n_threads: int) -> Pace:
         prefill_s=_median_s(_N_ENCODES, lambda: decoder.prefill(prompt, max_tokens=room)),
         step_s=_median_s(_N_STEPS, lambda: decoder.verify(window[:1])),
         verify_s=_median_s(_N_STEPS, lambda: decoder.verify(window)),
+        verified_tokens=VERIFIED_TOKENS,
     )
 
 

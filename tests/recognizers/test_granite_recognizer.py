@@ -16,7 +16,7 @@ from edge_asr.preparing import prepare_bundle
 from edge_asr.recognizers import decoding, granite, open_recognizer
 from edge_asr.recognizers.granite import GraniteRecognizer
 from edge_asr.recognizers.granite_decoder import GraniteDecoder
-from edge_asr.recognizers.granite_pace import Pace, measure_granite
+from edge_asr.recognizers.pace import Pace, measure_pace
 from edge_asr.recognizers.pieces import cuts
 from edge_asr.records import Drafting, Drafts, PartialText, Request, Task
 
@@ -364,9 +364,9 @@ def test_a_prepared_bundle_says_the_same(bundle, tmp_path, decoded):
 
 
 def test_the_pace_is_measured_stage_by_stage(bundle):
-    pace = measure_granite(bundle, n_threads=1)
+    pace = measure_pace(bundle, n_threads=1)
     assert min(pace.encode_s, pace.prefill_s, pace.step_s, pace.verify_s) > 0
-    slow = Pace(encode_s=2.0, prefill_s=1.0, step_s=0.1, verify_s=0.18)
+    slow = Pace(encode_s=2.0, prefill_s=1.0, step_s=0.1, verify_s=0.18, verified_tokens=8)
     assert slow.rtf == pytest.approx((2 + 1 + 3.5) / 10)
     assert slow.rtf_with_drafts == pytest.approx((2 + 1 + 0.18 * 35 / 8) / 10)
 
