@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from benchmarks.processes import family_of
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -34,19 +36,16 @@ class Memory(msgspec.Struct, frozen=True):
         return self.resident - self.anonymous
 
 
-def memory_of(pid: int) -> Memory:
-    """Return what a process and all its children hold now; nothing where it has ended.
+def memory_of(pid: int, *, children: bool = True) -> Memory:
+    """Return what a process, with all its children or alone, holds now; nothing if it has ended.
 
     What processes share counts for each of them.
     """
     resident = anonymous = 0
-    pending = [pid]
-    while pending:
-        folder = _PROCESSES / str(pending.pop())
+    for each in family_of(pid) if children else [pid]:
         try:
-            found = dict(_FIELD.findall((folder / "smaps_rollup").read_text(encoding="ascii")))
-            for children in folder.glob("task/*/children"):
-                pending += map(int, children.read_text(encoding="ascii").split())
+            text = (_PROCESSES / str(each) / "smaps_rollup").read_text(encoding="ascii")
+            found = dict(_FIELD.findall(text))
         except OSError:
             continue  # it has ended meanwhile
         resident += int(found.get("Rss", 0)) * _BYTES_PER_KB

@@ -92,6 +92,7 @@ class Listener:
         live: the source does not wait: while the disk refuses, its sound is kept in memory.
         look_around: is called about once a second, in the thread that uses the store.
         keep: is given what was nearly taken for speech; None: nobody wants it.
+        attend: is told, at each change, whether somebody speaks: then sound is wanted often.
     """
 
     def __init__(
@@ -106,10 +107,11 @@ class Listener:
         live: bool = False,
         look_around: Callable[[], None] = lambda: None,
         keep: Keep | None = None,
+        attend: Callable[[bool], None] = lambda _closely: None,
     ) -> None:
         self._store = store
         near = None if keep is None else NearMisses(settings, partial(self._reject, keep))
-        self._hearing = Hearing(vad, settings, near)
+        self._hearing = Hearing(vad, settings, near, attend=attend)
         self._source_name = source_name
         self._observe = observe
         self._liveness = liveness

@@ -70,6 +70,21 @@ def listen(store, *items):
     return events
 
 
+def test_the_source_is_told_when_somebody_speaks_and_when_it_is_over(store):
+    told = []
+    listener = Listener(
+        store,
+        LoudnessDetector(),
+        SETTINGS,
+        source_name="mic",
+        observe=lambda _event: None,
+        attend=told.append,
+    )
+    sound = chunks(silence(2.0), tone(1.0), silence(5.0), tone(1.0))
+    listener.listen(sound, alive=lambda: None)
+    assert told == [False, True, False, True]
+
+
 def utterances(events):
     return [event for event in events if isinstance(event, Utterance)]
 

@@ -24,6 +24,9 @@ class Source(Protocol):
     def name(self) -> str:
         """What the log calls it."""
 
+    def attend(self, *, closely: bool) -> None:
+        """Deliver sound often, or seldom and more of it at once; any thread may call this."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from fcntl import F_SETPIPE_SZ, fcntl
@@ -42,14 +43,15 @@ class PortAudioChild:
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", CHILD_MODULE, "read", json.dumps(request)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C in the terminal is for the parent
         )
-        if self._process.stdout is None:
-            raise AssertionError("it was asked for a pipe")
-        self._pipe = self._process.stdout
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("it was asked for pipes")
+        self._orders, self._pipe = self._process.stdin, self._process.stdout
+        self._ordering = threading.Lock()
         with suppress(OSError):  # many pipes may have used up what a user may have
             fcntl(self._pipe, F_SETPIPE_SZ, _PIPE_BYTES)
         self._poll = select.poll()
@@ -66,6 +68,12 @@ class PortAudioChild:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    def attend(self, *, closely: bool) -> None:
+        """Have it say often what it hears, or seldom; any thread may call this."""
+        order = wire.CLOSELY if closely else wire.CALMLY
+        with self._ordering, suppress(OSError, ValueError):  # it is dead, or being closed
+            os.write(self._orders.fileno(), order)
 
     def messages(self, timeout_s: float) -> list[tuple[bytes, bytes]]:
         """Return what it says, as kind and payload; nothing when it is silent for ``timeout_s``."""
@@ -88,5 +96,7 @@ class PortAudioChild:
     ) -> None:
         self._process.kill()
         self._pipe.close()
+        with self._ordering, suppress(OSError):
+            self._orders.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_KILL_TIMEOUT_S)

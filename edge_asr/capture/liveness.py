@@ -201,8 +201,9 @@ def _is_in(
     too_short = len(fingerprint) < _PRINT_SAMPLES or n_places <= 0
     if too_short or int(np.ptp(fingerprint)) < _PRINT_LEAST_RANGE:
         return False
-    places = np.arange(n_places)
-    for offset, step in enumerate(fingerprint.tolist()):
+    first, *others = fingerprint.tolist()
+    places = np.flatnonzero(np.abs(history[:n_places] - first) <= 1)
+    for offset, step in enumerate(others, 1):
         places = places[np.abs(history[places + offset] - step) <= 1]
         if not len(places):
             return False

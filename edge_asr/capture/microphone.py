@@ -42,7 +42,9 @@ starting a process to look for the microphone costs a tenth of a second of proce
 _STEADY_S = 5.0
 """A device heard for so long works; its next failure is a new one."""
 _POLL_S = 0.2
-"""How soon a stop is noticed while no frames come."""
+"""How soon a stop is noticed while there is no microphone."""
+_LOOK_S = 0.6
+"""How soon it is noticed while one is read that gives no frames: longer than any read."""
 
 
 class Microphone:
@@ -68,6 +70,14 @@ class Microphone:
         self._presence = _Presence()
         self._child: PortAudioChild | None = None
         self._stream: DeviceStream | None = None
+        self._closely = True
+
+    def attend(self, *, closely: bool) -> None:
+        """Deliver sound often, or seldom and more of it at once; any thread may call this."""
+        self._closely = closely
+        child = self._child
+        if child is not None:
+            child.attend(closely=closely)
 
     @property
     def name(self) -> str:
@@ -110,7 +120,7 @@ class Microphone:
         self._stream = None
         failure = ""
         while not (failure or self._stop.is_set()):
-            for kind, payload in child.messages(_POLL_S):
+            for kind, payload in child.messages(_LOOK_S):
                 if kind == wire.OPENED:
                     self._stream = self._open(json.loads(payload))
                 elif kind == wire.FAILED:
@@ -135,6 +145,8 @@ class Microphone:
 
     def _open(self, opened: dict[str, str | int]) -> DeviceStream:
         sample_rate, n_channels = int(opened["sample_rate"]), int(opened["n_channels"])
+        if self._child is not None:
+            self._child.attend(closely=self._closely)
         self._presence.device = f"{opened['device']}, {in_words(sample_rate, n_channels)}"
         return DeviceStream(sample_rate, n_channels, self._settings.channel)
 

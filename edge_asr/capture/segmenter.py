@@ -112,6 +112,11 @@ class Segmenter:
         """No utterance has the samples from here on."""
         self._speech: _Speech | None = None
 
+    @property
+    def is_in_speech(self) -> bool:
+        """Whether an utterance has begun that has not ended."""
+        return self._speech is not None
+
     def push(self, frames: Waveform, probabilities: Probabilities) -> list[SegmentEvent]:
         """Take in the next frames, and say what came of it.
 

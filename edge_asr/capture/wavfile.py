@@ -55,6 +55,9 @@ class WavFile:
         """Its length in seconds, as its header claims; only while it is open."""
         return self._file.duration_s if self._file is not None else 0.0
 
+    def attend(self, *, closely: bool) -> None:
+        """Do nothing: a file is read at its own pace."""
+
     def __enter__(self) -> Self:
         self._file = self._open_file.enter_context(open_sound_file(self._path, CHUNK_S))
         return self

@@ -20,6 +20,11 @@ FRAMES = b"F"
 FAILED = b"X"
 """It did not work. Payload: one sentence in UTF-8. The process ends after it."""
 
+CLOSELY = b"+"
+"""To the child: say often what is heard, somebody speaks."""
+CALMLY = b"-"
+"""To the child: seldom is enough, and lets the processor sleep."""
+
 _HEAD = struct.Struct("<cI")
 _FRAMES_HEAD = struct.Struct("<qI?")
 """When the frames were read (``CLOCK_MONOTONIC``, nanoseconds), how many there are, whether sound

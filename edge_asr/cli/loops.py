@@ -108,6 +108,7 @@ def listen(
             live=not fast,
             look_around=watch.look,
             keep=rejected.keep if context.config.vad.keep_rejected_h else None,
+            attend=lambda closely: source.attend(closely=closely),
         )
         notifier.ready(f"listening to {source.name}")
         with source:

@@ -314,3 +314,15 @@ def test_a_device_that_gives_sound_faster_than_time_is_heard_bit_for_bit(sound_d
     heard = np.round(listening.waveform()[: len(played)] * 32768)
     np.testing.assert_array_equal(heard, played)
     assert listening.gaps() == []
+
+
+def test_it_delivers_seldom_while_nobody_speaks_and_often_when_it_is_told(
+    virtual_microphone, listen
+):
+    listening = listen(virtual_microphone.variables)
+    listening.wait_for(is_sound)
+    listening.microphone.attend(closely=False)
+    at, _ = listening.wait_for(lambda item: is_sound(item) and item.duration_s > 0.3)
+    listening.microphone.attend(closely=True)
+    listening.wait_for(lambda item: is_sound(item) and item.duration_s < 0.15, since=at)
+    assert not listening.gaps()
