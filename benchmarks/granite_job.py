@@ -12,8 +12,8 @@ from benchmarks.memory import Memory  # noqa: TC001 (the same)
 
 TOKENS_PER_S = 3.3
 """Of English read aloud. Random weights never say that a text is over."""
-VERIFIED = (8, 16)
-"""Tokens fed at once to verify a draft: the last one found, and 7 or 15 of the draft."""
+VERIFIED = (10, 16)
+"""Tokens fed at once to verify a draft: the last one found, and 9 or 15 of the draft."""
 SHARES_RIGHT = (1.0, 0.9, 0.7, 0.0)
 """Of a draft's tokens."""
 

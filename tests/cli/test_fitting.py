@@ -88,19 +88,9 @@ def test_preparing_finds_the_best_threads_and_they_are_used(program, bundles, tm
 
     context = Context(None, None, "whisper-tiny.en", debug=False, environ=places)
     assert context.threads_for(context.open_speech_bundle()) == found.n_threads
+    config = tmp_path / "config.yaml"
+    config.write_text("recognition: {threads: 5}\n", encoding="ascii")
+    context = Context(config, None, "whisper-tiny.en", debug=False, environ=places)
+    assert context.threads_for(context.open_speech_bundle()) == 5, "what is set wins"
     judged = program.run("bundle", "fit", "--no-measure", "whisper-tiny.en", **places)
     assert f"RTF {found.rtf:.2f}" in judged.stdout
-
-
-@pytest.mark.bundle
-def test_what_is_set_wins_over_what_was_measured(program, bundles, tmp_path):
-    copy = tmp_path / "own" / "whisper-tiny.en"
-    shutil.copytree(bundles / "whisper-tiny.en", copy)
-    places = {"EDGE_ASR_BUNDLES": str(copy.parent)}
-    config = tmp_path / "config.yaml"
-    config.write_text("recognition: {bundle: whisper-tiny.en, threads: 1}\n", encoding="ascii")
-    result = program.run("--config", config, "bundle", "prepare", "whisper-tiny.en", **places)
-    assert result.stdout.count("measured 1 thread:") == 1
-    assert "measured 2" not in result.stdout
-    context = Context(config, None, None, debug=False, environ=places)
-    assert context.threads_for(context.open_speech_bundle()) == 1
