@@ -56,7 +56,8 @@ class Load:
             return "nothing waits to be transcribed"
         eta_s = self.eta_s
         when = "" if eta_s is None else f", done in about {duration_in_words(eta_s)}"
-        return f"{self.n} utterances ({duration_in_words(self.backlog_s)}) wait{when}"
+        what, wait = (f"{self.n} utterances", "wait") if self.n > 1 else ("1 utterance", "waits")
+        return f"{what} ({duration_in_words(self.backlog_s)}) {wait}{when}"
 
 
 def duration_in_words(duration_s: float) -> str:

@@ -63,7 +63,7 @@ def test_each_step_is_taken_above_its_threshold_and_taken_back_below_half_of_it(
         ("FALLBACK-BUNDLE", False),  # 19
         ("SECOND-PASS-OFF", False),  # 4
     ]
-    assert told[0].detail == ("the second pass waits: 1 utterances (15 s) wait, done in about 15 s")
+    assert told[0].detail == ("the second pass waits: 1 utterance (15 s) waits, done in about 15 s")
     assert active(store) == []
     assert len(store.alarms.between()) == 2
 

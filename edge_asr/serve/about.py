@@ -46,7 +46,8 @@ def _section(name: str, value: Any, schemas: dict[str, Any]) -> dict[str, Any]: 
     described = schemas["Config"]["properties"][name]
     reference = described.get("items", described)["$ref"].rpartition("/")[2]
     properties = schemas[reference]["properties"]
-    places = {f"{name}[{i}]": each for i, each in enumerate(value)} if "items" in described else {}
+    is_list = "items" in described
+    places = {f"{name}[{i}]": each for i, each in enumerate(value)} if is_list else {name: value}
     return {
         "section": name,
         "description": described["description"],
@@ -56,7 +57,7 @@ def _section(name: str, value: Any, schemas: dict[str, Any]) -> dict[str, Any]: 
                 "value": setting,
                 "description": properties[key]["description"],
             }
-            for place, entry in (places or {name: value}).items()
+            for place, entry in places.items()
             for key, setting in entry.items()
         ],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_asr import __version__
@@ -110,6 +111,8 @@ def _microphone(source: str, state: SourceState | None, alarms: list[Alarm]) -> 
 def _recognizer(store: Store, state_dir: Path) -> dict[str, Any]:
     load, n_quarantined = load_of(store), store.transcripts.backlog().n_quarantined
     runs = is_recognizing(state_dir)
+    if not runs:  # how fast it was says nothing of when all will be done
+        load = replace(load, rtf=None)
     words = _sentence(load.in_words())
     if not runs:
         words = f"Not transcribing: edge-asr recognize does not run. {words}"

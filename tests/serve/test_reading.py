@@ -214,6 +214,7 @@ def test_settings_are_shown_with_what_they_mean(server):
     assert settings["recognition.bundle"]["value"] == "whisper-base"
     assert "bundle that recognizes" in settings["recognition.bundle"]["description"]
     assert sections["microphones"]["settings"][0]["name"] == "microphones[0].name"
+    assert sections["corrections"]["settings"] == []
 
 
 def test_timed_words_are_part_of_a_version(server, store):
