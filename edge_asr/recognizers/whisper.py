@@ -8,6 +8,7 @@ only the logits of one token come out.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,8 @@ from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_rat
 from edge_asr.recognizers.features import log_mel_spectrogram
 from edge_asr.recognizers.pieces import in_pieces
 from edge_asr.recognizers.tokenizer import Tokenizer
-from edge_asr.records import Recognition, Task
+from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FULL_WINDOW, Window
+from edge_asr.records import SAMPLE_RATE, Recognition, Task
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:
@@ -33,13 +35,17 @@ ENCODER = "encoder_model.onnx"
 DECODER = "decoder_model_merged.onnx"
 TOKENIZER = "tokenizer.json"
 
-WINDOW_FRAMES = 3000
-"""Whisper was trained on windows of 30 s, silence appended."""
 MAX_DURATION_S = 30.0
 MIN_AVG_LOGPROB = -1.0
 """Whisper's threshold for text to be doubted."""
 MAX_NO_SPEECH_PROBABILITY = 0.6
 """Whisper's threshold: above it, doubted text is taken for invented."""
+_TOKENS_PER_S = 10
+_TOKENS_OF_ANY_LENGTH = 12
+"""More tokens than these were not said: in a short window they are a missed end. Fast Japanese takes
+9 in a second, other languages 5."""
+FULL_WINDOW_FLAG = "full_window"
+"""Not a doubt: the short window's text was doubted, and this one is the full window's."""
 
 
 class SpecialTokens(msgspec.Struct, frozen=True):
@@ -68,6 +74,18 @@ class WhisperModel(msgspec.Struct, frozen=True):
     languages: dict[str, int]
     suppress_tokens: list[int]
     begin_suppress_tokens: list[int]
+    window: Window = Window()
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What came of one window."""
+
+    text: str
+    language: str
+    language_probability: float | None
+    avg_logprob: float
+    flags: tuple[str, ...]
 
 
 class WhisperRecognizer:
@@ -108,7 +126,23 @@ class WhisperRecognizer:
     def _transcribe(self, waveform: Waveform, request: Request) -> Recognition:
         """Recognize at most 30 s."""
         started = time.perf_counter()
-        decoder = _WhisperDecoder(self._decoder, self.model, self._encode(waveform))
+        n_frames = self.model.window.n_frames(len(waveform))
+        attempt = self._attempt(waveform, request, n_frames)
+        if attempt.flags and n_frames < FULL_WINDOW:
+            attempt = self._attempt(waveform, request, FULL_WINDOW)
+            attempt = replace(attempt, flags=(*attempt.flags, FULL_WINDOW_FLAG))
+        return Recognition(
+            text=attempt.text,
+            language=attempt.language,
+            language_probability=attempt.language_probability,
+            task=request.task,
+            decode_s=time.perf_counter() - started,
+            avg_logprob=attempt.avg_logprob,
+            flags=attempt.flags,
+        )
+
+    def _attempt(self, waveform: Waveform, request: Request, n_frames: int) -> _Attempt:
+        decoder = _WhisperDecoder(self._decoder, self.model, self._encode(waveform, n_frames))
         logits = decoder.feed([self.model.tokens.start_of_transcript])
         no_speech = _probability(logits, self.model.tokens.no_speech)
         language, probability = self._language(logits, request)
@@ -116,26 +150,18 @@ class WhisperRecognizer:
             decoder,
             decoder.feed(self._prompt(language, request.task)),
             end_token=self.model.tokens.end_of_text,
-            max_tokens=self._max_tokens(),
+            max_tokens=self._max_tokens(len(waveform), n_frames),
             logit_filter=self._suppress,
         )
         text, flags = self._judge(decoded, no_speech)
-        return Recognition(
-            text=text,
-            language=language,
-            language_probability=probability,
-            task=request.task,
-            decode_s=time.perf_counter() - started,
-            avg_logprob=decoded.avg_logprob,
-            flags=flags,
-        )
+        return _Attempt(text, language, probability, decoded.avg_logprob, flags)
 
-    def _encode(self, waveform: Waveform) -> dict[str, Tensor]:
+    def _encode(self, waveform: Waveform, n_frames: int) -> dict[str, Tensor]:
         """Return the cross-attention keys and values, named as the decoder takes them."""
         features = log_mel_spectrogram(
             waveform,
             n_mels=self.model.n_mels,
-            n_frames=WINDOW_FRAMES,
+            n_frames=FEATURES_PER_FRAME * n_frames,
         )
         present = self._encoder.run(
             {"input_features": tensor(features)},
@@ -165,9 +191,12 @@ class WhisperRecognizer:
             raise BundleError(f"bundle {self.bundle.name}: its manifest lacks the token of {task}")
         return [self.model.languages[language], task_token, tokens.no_timestamps]
 
-    def _max_tokens(self) -> int:
-        """Half the context, as Whisper's own decoder has it."""
-        return self.model.n_text_ctx // 2
+    def _max_tokens(self, n_samples: int, n_frames: int) -> int:
+        """Return half the context, as Whisper's own decoder has it; less in a short window."""
+        most = self.model.n_text_ctx // 2
+        if n_frames == FULL_WINDOW:
+            return most
+        return min(most, _TOKENS_OF_ANY_LENGTH + _TOKENS_PER_S * n_samples // SAMPLE_RATE)
 
     def _suppress(self, logits: Logits, n_decoded: int) -> None:
         logits[self._never] = -np.inf
