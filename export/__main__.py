@@ -13,23 +13,72 @@ from export.progress import Reporter
 from export.recipe import Quantization, find_recipe, list_recipes, read_recipe
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+WORK = Path("build/export")
+SOUNDS = Path("/usr/share/asterisk/sounds")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("recipe", required=False)
-@click.option("--list", "list_only", is_flag=True, help="List the recipes.")
-@click.option(
+class _Commands(click.Group):
+    """What is no command is the name of a recipe, or an option of building one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_known = bool(args) and (args[0] in self.commands or args[0] in {"-h", "--help"})
+        return super().parse_args(ctx, args if is_known else ["build", *args])
+
+
+class _Reported(click.Command):
+    """A command whose errors are one sentence."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        try:
+            super().invoke(ctx)
+        except EdgeAsrError as error:
+            if ctx.params["debug"]:
+                raise
+            Reporter().say(f"error: {error}")
+            sys.exit(error.exit_status)
+
+
+debug_option = click.option("--debug", is_flag=True, expose_value=True, help="Show tracebacks.")
+work_option = click.option("--work", type=FOLDER, default=WORK, show_default=True)
+named_option = click.option(
     "--from",
     "named",
     metavar="DIR|ORG/NAME",
     help="Take the weights from a checkpoint folder, or from a repository of the hub.",
 )
-@click.option(
-    "--out",
+sounds_option = click.option(
+    "--sounds",
     type=FOLDER,
-    help="Folder that holds bundles, or of the sample.  [default: bundles, or build/sample]",
+    default=SOUNDS,
+    show_default=True,
+    help="Recorded prompts that the sample is made from.",
 )
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Build model bundles.
+
+    \b
+    python -m export whisper-base        the bundle of a recipe, the same as: build whisper-base
+    python -m export --list              what recipes there are
+    """
+    # torch's threads spin while they wait: five times slower as soon as anything else runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
+
+
+@main.command(cls=_Reported)
+@click.argument("recipe", required=False)
+@click.option("--list", "list_only", is_flag=True, help="List the recipes.")
+@named_option
+@click.option("--out", type=FOLDER, default=Path("bundles"), show_default=True)
 @click.option("--quantize", type=click.Choice([str(each) for each in Quantization]))
+@click.option(
+    "--adapter",
+    type=FILE,
+    help="Merge this adapter instead of the recipe's own; `adapt` trains one.",
+)
 @click.option(
     "--speech",
     type=FOLDER,
@@ -37,91 +86,115 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     show_envvar=True,
     help="More speech for the quality gate: a folder with a manifest.jsonl.",
 )
-@click.option("--work", type=FOLDER, default=Path("build/export"), show_default=True)
-@click.option(
-    "--sounds",
-    type=FOLDER,
-    default=Path("/usr/share/asterisk/sounds"),
-    show_default=True,
-    help="Recorded prompts that the sample is made from.",
-)
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def main(
+@work_option
+@sounds_option
+@debug_option
+def build(
     recipe: str | None,
     list_only: bool,  # noqa: FBT001 (click passes options by name)
     named: str | None,
-    out: Path | None,
-    quantize: str | None,
-    speech: Path | None,
-    work: Path,
-    sounds: Path,
-    debug: bool,  # noqa: FBT001
-) -> None:
-    """Build the bundle of RECIPE: a name from models/, or a .yaml file.
-
-    RECIPE `sample` builds the project's own speech sample.
-    """
-    # torch's threads spin while they wait: five times slower as soon as anything else runs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is first imported
-    reporter = Reporter()
-    try:
-        if list_only:
-            _list()
-        elif recipe is None:
-            raise click.UsageError("name a recipe, or --list them")
-        elif recipe == "sample":
-            _build_sample(out or Path("build/sample"), sounds, reporter)
-        else:
-            bundles = out or Path("bundles")
-            _build(recipe, named, bundles, quantize, speech, work, sounds, reporter)
-    except EdgeAsrError as error:
-        if debug:
-            raise
-        reporter.say(f"error: {error}")
-        sys.exit(error.exit_status)
-
-
-def _list() -> None:
-    for known in list_recipes():
-        click.echo(f"{known.name:<18}{known.summary}")
-
-
-def _build_sample(sample: Path, sounds: Path, reporter: Reporter) -> None:
-    from export.sample import build_sample
-
-    build_sample(sample, sounds=sounds)
-    reporter.say(f"{sample}: written")
-
-
-def _build(
-    recipe: str,
-    named: str | None,
     out: Path,
     quantize: str | None,
+    adapter: Path | None,
     speech: Path | None,
     work: Path,
     sounds: Path,
-    reporter: Reporter,
+    debug: bool,  # noqa: ARG001, FBT001 (see _Reported)
 ) -> None:
-    from export.build import build
+    """Build the bundle of RECIPE: a name from models/, or a .yaml file."""
+    if list_only:
+        _list()
+        return
+    if recipe is None:
+        raise click.UsageError("name a recipe, or --list them")
+    from export.adapters import find_adapter
+    from export.build import build as build_bundle
     from export.order import Order
     from export.source import find_weights
 
     path = find_recipe(recipe)
     asked = read_recipe(path)
-    build(
+    weights = find_weights(asked, named, work)
+    build_bundle(
         Order(
             recipe=asked,
             recipe_directory=path.parent,
-            weights=find_weights(asked, named, work),
+            weights=weights,
+            adapter=find_adapter(asked, path.parent, adapter, weights),
             quantization=Quantization(quantize) if quantize else asked.quantize,
             out=out,
             work=work,
             sounds=sounds,
             speech=speech,
-            reporter=reporter,
+            reporter=Reporter(),
         ),
     )
+
+
+@main.command(cls=_Reported)
+@click.option("--out", type=FOLDER, default=Path("build/sample"), show_default=True)
+@sounds_option
+@debug_option
+def sample(out: Path, sounds: Path, debug: bool) -> None:  # noqa: ARG001, FBT001
+    """Build the project's own speech sample."""
+    from export.sample import build_sample
+
+    build_sample(out, sounds=sounds)
+    Reporter().say(f"{out}: written")
+
+
+@main.command(cls=_Reported)
+@click.argument("recipe")
+@click.option(
+    "--speech",
+    type=FOLDER,
+    envvar="EDGE_ASR_SPEECH",
+    show_envvar=True,
+    multiple=True,
+    required=True,
+    help="A folder of recordings; no transcripts are needed. May be given several times.",
+)
+@click.option("--out", type=FILE, required=True, help="The adapter, a .safetensors file.")
+@named_option
+@click.option("--rank", default=8, show_default=True, help="Width of what is trained.")
+@click.option("--steps", default=400, show_default=True)
+@click.option("--pieces", default=700, show_default=True, help="Utterances to learn from, at most.")
+@click.option("--margin", default=32, show_default=True, help="Frames of 20 ms behind them, later.")
+@click.option("--seed", default=1, show_default=True)
+@work_option
+@debug_option
+def adapt(
+    recipe: str,
+    speech: tuple[Path, ...],
+    out: Path,
+    named: str | None,
+    rank: int,
+    steps: int,
+    pieces: int,
+    margin: int,
+    seed: int,
+    work: Path,
+    debug: bool,  # noqa: ARG001, FBT001
+) -> None:
+    """Teach a Whisper to hear utterances in windows as short as themselves.
+
+    It learns from what it hears itself in its full window, so recordings are enough: those of the
+    site where it will work are best. A sixth of them is kept aside to tell what it has learnt.
+
+    \b
+    python -m export adapt whisper-base --speech recordings --out site.safetensors
+    python -m export whisper-base --adapter site.safetensors
+    """
+    from export.whisper_adapt import LessonPlan, adapt_whisper
+
+    path = find_recipe(recipe)
+    plan = LessonPlan(rank=rank, n_steps=steps, n_pieces=pieces, margin=margin, seed=seed)
+    adapt_whisper(read_recipe(path), named, speech, out, plan, work, Reporter())
+
+
+def _list() -> None:
+    for known in list_recipes():
+        click.echo(f"{known.name:<18}{known.summary}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def _provenance(order: Order) -> dict[str, Any]:
     """Return what the manifest says of how the bundle was made."""
     made_with = versions()
     code = code_sha256(order.recipe.family.partition("-")[0])
-    parts = (order.recipe, order.weights.key, order.quantization, code, made_with)
+    adapter = order.adapter and order.adapter.sha256
+    parts = (order.recipe, order.weights.key, adapter, order.quantization, code, made_with)
     return {"key": digest(*parts), "versions": made_with}
 
 

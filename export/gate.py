@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from edge_asr.bundle import sha256_of
 from edge_asr.recognizers.whisper import WhisperRecognizer
+from edge_asr.recognizers.whisper_window import FULL_WINDOW
 from edge_asr.records import Request
 from edge_asr.sessions import default_threads
 from export.clips import MANIFEST, pick_clips, read_clips, read_waveform
@@ -31,9 +33,19 @@ _BATCH_SIZE = 8
 """Clips that torch decodes together: a step for eight costs little more than a step for one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Originals:
+    """The Transformers checkpoints that graphs are held against. Without an adapter, one."""
+
+    published: Path
+    """Whose texts count."""
+    exported: Path
+    """Whose numbers the graphs must give."""
+
+
 def pass_gate(
     order: Order,
-    checkpoint: Path,
+    originals: Originals,
     exported: Bundle,
     quantized: Bundle | None,
 ) -> dict[str, Any]:
@@ -41,7 +53,7 @@ def pass_gate(
 
     Args:
         order: what is being built.
-        checkpoint: the original, a Transformers checkpoint.
+        originals: what they are held against.
         exported: the float graphs.
         quantized: the quantized ones, if there are any.
 
@@ -50,12 +62,17 @@ def pass_gate(
         QualityError: a limit of the recipe is missed.
     """
     clips = _gather(order, exported.manifest.capabilities.languages)
-    original, expected = _hear_original(order, checkpoint, clips, _prompt(exported, clips[0]))
+    original = _hear_original(order, originals.published, clips)
+    expected = _expected(originals.exported, clips[0], _prompt(exported, clips[0]))
     float_heard, float_parity = _hear(order, "float graphs", exported, clips, expected)
     heard, parity = None, None
     if quantized is not None:
         heard, parity = _hear(order, "quantized graphs", quantized, clips, expected)
-    quality = report(Comparison(clips, original, float_heard, float_parity, heard, parity))
+    full_window = exported.manifest.model["window"]["margin"] >= FULL_WINDOW
+    comparison = Comparison(
+        clips, original, float_heard, float_parity, heard, parity, full_window=full_window
+    )
+    quality = report(comparison)
     order.reporter.say(f"  {summary(quality)}")
     check_limits(quality, order.recipe.quality)
     return quality | {"limits": msgspec.to_builtins(order.recipe.quality)} | speech_id(order)
@@ -108,17 +125,18 @@ def _batches(clips: Sequence[Clip]) -> list[tuple[str, list[Clip]]]:
     ]
 
 
-def _hear_original(
-    order: Order,
-    checkpoint: Path,
-    clips: Sequence[Clip],
-    prompt: list[int],
-) -> tuple[Heard, Expected]:
+def _expected(checkpoint: Path, clip: Clip, prompt: list[int]) -> Expected:
     from export.original import OriginalWhisper
 
     original = OriginalWhisper(checkpoint, n_threads=default_threads())
+    return expected_of(original, read_waveform(clip.path), prompt, clip.language)
 
+
+def _hear_original(order: Order, checkpoint: Path, clips: Sequence[Clip]) -> Heard:
     def make(part: Path) -> None:
+        from export.original import OriginalWhisper
+
+        original = OriginalWhisper(checkpoint, n_threads=default_threads())
         texts: list[str] = []
         for language, group in order.reporter.track(_batches(clips), "original"):
             texts += original.transcribe([read_waveform(clip.path) for clip in group], language)
@@ -130,9 +148,7 @@ def _hear_original(
     with order.reporter.step(f"hear {len(clips)} clips with the original, in torch"):
         make_once(kept, key, make)
     texts = msgspec.json.decode((kept / _TEXTS).read_bytes(), type=list[str])
-    first = read_waveform(clips[0].path)
-    expected = expected_of(original, first, prompt, clips[0].language)
-    return Heard(texts, [False] * len(texts), 0.0), expected
+    return Heard(texts, [False] * len(texts), 0.0)
 
 
 def _hear(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from export.cache import Write, cache_places, causal_mask
 from export.granite_products import take_product
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class GraniteDecoderGraph(nn.Module):
             ``(batch, n_logits, vocab_size)``; ``present``: the caches, with the tokens written.
         """
         sizes = (inputs_embeds.shape[0], inputs_embeds.shape[1])
-        places = _places(position_ids, past[0][0].shape[1])
-        mask = _causal_mask(position_ids, past[0][0].shape[2])
+        places = cache_places(position_ids, past[0][0].shape[1])
+        mask = causal_mask(position_ids, past[0][0].shape[2])
         rotation = self.rotation(position_ids)
         hidden = inputs_embeds * self.embedding_multiplier
         present = []
@@ -91,41 +92,6 @@ def _choices(logits: torch.Tensor, asked_ids: torch.Tensor) -> dict[str, torch.T
     asked = torch.stack([best_ids, asked_ids], dim=2)
     of_best, of_asked = logprobs.gather(2, asked).unbind(2)
     return {"best_ids": best_ids, "best_logprobs": of_best, "asked_logprobs": of_asked}
-
-
-def _places(position_ids: torch.Tensor, n_kv_heads: int) -> torch.Tensor:
-    """Return where keys and values go: clip, head, position, ``(batch, n_kv_heads, n_tokens, 3)``.
-
-    They are the same for every layer.
-    """
-    shape = (position_ids.shape[0], n_kv_heads, position_ids.shape[1])
-    clips = torch.arange(shape[0]).reshape(-1, 1, 1).expand(shape)
-    heads = torch.arange(n_kv_heads).reshape(1, -1, 1).expand(shape)
-    return torch.stack([clips, heads, position_ids.unsqueeze(1).expand(shape)], dim=3)
-
-
-def _causal_mask(position_ids: torch.Tensor, n_positions: int) -> torch.Tensor:
-    """Return what to add to attention scores, ``(batch, 1, n_tokens, n_positions)``."""
-    visible = torch.arange(n_positions) <= position_ids.unsqueeze(2)
-    return torch.where(visible, 0.0, float("-inf")).unsqueeze(1)
-
-
-class _Write(torch.autograd.Function):
-    """Rows written to places of a cache: ONNX's ``ScatterND``, which can work in place."""
-
-    @staticmethod
-    def forward(
-        _context: object, cache: torch.Tensor, places: torch.Tensor, rows: torch.Tensor
-    ) -> torch.Tensor:
-        return cache.index_put(places.unbind(3), rows)
-
-    @staticmethod
-    def symbolic(
-        graph: torch.Graph, cache: torch.Value, places: torch.Value, rows: torch.Value
-    ) -> torch.Value:
-        filled: torch.Value = graph.op("ScatterND", cache, places, rows)
-        filled.setType(cache.type())
-        return filled
 
 
 class _Rotation(nn.Module):
@@ -216,8 +182,8 @@ class _Attention(nn.Module):
         split = (batch_size, n_tokens, n_heads + 2 * self.n_kv_heads, self.head_dim)
         heads = self.qkv(hidden).reshape(split).transpose(1, 2)
         rotated = _rotate(heads[:, : n_heads + self.n_kv_heads], rotation, self.head_dim // 2)
-        key = _Write.apply(keys, places, rotated[:, n_heads:])
-        value = _Write.apply(values, places, heads[:, n_heads + self.n_kv_heads :])
+        key = Write.apply(keys, places, rotated[:, n_heads:])
+        value = Write.apply(values, places, heads[:, n_heads + self.n_kv_heads :])
         rows = (rotated[:, :n_heads] * self.scale).reshape(*grouped, self.head_dim)
         scores = torch.matmul(rows, key.transpose(2, 3))
         masked = scores.reshape(batch_size, n_heads, n_tokens, -1) + mask

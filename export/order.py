@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -11,6 +11,20 @@ if TYPE_CHECKING:
     from export.progress import Reporter
     from export.recipe import Quantization, Recipe
     from export.source import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A few trained numbers that are added to the weights."""
+
+    path: Path
+    sha256: str
+    margin: int
+    """Frames of 20 ms behind an utterance with which it was found to work."""
+    weights_key: str
+    """Of the weights it was trained beside: it fits no others."""
+    record: dict[str, Any]
+    """What the manifest says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,7 @@ class Order:
     speech: Path | None
     """Folder with more speech for the quality gate, and its manifest.jsonl."""
     reporter: Reporter
+    adapter: Adapter | None = None
 
     @property
     def target(self) -> Path:

@@ -75,15 +75,19 @@ def _logits(
     decoder = open_session(bundle, DECODER, n_threads=n_threads)
     cross = {_as_past(name): value for name, value in present.items()}
     model = bundle.manifest.model
-    empty = np.zeros((1, model["n_heads"], 0, model["head_dim"]), dtype=np.float32)
-    own = (name for name in decoder.input_names if name.startswith("past_") and name not in cross)
-    past = {name: tensor(empty) for name in own}
+    n_tokens = len(expected.token_ids)
+    empty = np.zeros((1, model["n_heads"], n_tokens, model["head_dim"]), dtype=np.float32)
+    past = {name: tensor(empty) for name in decoder.input_names if ".decoder." in name}
+    bias = {"logit_bias": tensor(np.zeros(model["vocab_size"], dtype=np.float32))}
     found = []
-    for part in (expected.token_ids[:-1], expected.token_ids[-1:]):
-        ids = tensor(np.asarray([part], dtype=np.int64))
-        outputs = decoder.run({"input_ids": ids, **past, **cross}, decoder.output_names)
-        found.append(outputs.pop("logits").numpy()[0])
-        past = {_as_past(name): value for name, value in outputs.items()}
+    for start, end in ((0, n_tokens - 1), (n_tokens - 1, n_tokens)):
+        inputs = {
+            "input_ids": tensor(np.asarray([expected.token_ids[start:end]], dtype=np.int64)),
+            "position_ids": tensor(np.arange(start, end, dtype=np.int64)[np.newaxis]),
+        }
+        outputs = decoder.run(inputs | bias | past | cross, decoder.output_names)
+        found.append(outputs["logits"].numpy()[0])
+        past = {_as_past(name): value for name, value in outputs.items() if ".decoder." in name}
     return np.concatenate(found)
 
 

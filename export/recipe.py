@@ -148,6 +148,8 @@ class Recipe(_Strict, frozen=True):
     source: Source
     quantize: Quantization = Quantization.NONE
     """What happens without ``--quantize``."""
+    adapter: str | None = None
+    """For short windows: a file beside the recipe. It fits the recipe's own weights only."""
     float_matmuls: list[str] = []
     """Matrix products that int8 leaves in float, e.g. ``encoder/layers.3/feed_forward/down``."""
     prompt: Prompt | None = None
@@ -166,6 +168,8 @@ def read_recipe(path: Path) -> Recipe:
     recipe = read_yaml(path, Recipe)
     if not (path.parent / recipe.licence_file).is_file():
         raise RecipeError(f"{path}: there is no licence_file {recipe.licence_file} beside it")
+    if recipe.adapter is not None and not (path.parent / recipe.adapter).is_file():
+        raise RecipeError(f"{path}: there is no adapter {recipe.adapter} beside it")
     if isinstance(recipe.source, WheelSource):
         for member in (part for file in recipe.source.files.values() for part in file.members):
             if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member).parts:

@@ -1,4 +1,8 @@
-"""The Whisper bundle: weights -> checkpoint -> float graphs -> quantized ones -> gate -> bundle."""
+"""The Whisper bundle: weights -> checkpoint -> float graphs -> quantized ones -> gate -> bundle.
+
+An adapter, where there is one, is merged into the checkpoint before the graphs are made. The gate
+holds the graphs against the published weights all the same.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from edge_asr.recognizers.whisper import DECODER, ENCODER, TOKENIZER
 from export.blocks import ACCURACY_LEVEL, BLOCK_SIZE
 from export.bundle_writer import LICENCE, Contents, write_bundle
-from export.gate import pass_gate
+from export.gate import Originals, pass_gate
 from export.recipe import Quantization
-from export.source import fetch
 from export.steps import code_sha256, digest, make_once, versions
 from export.whisper_manifest import whisper_capabilities, whisper_model
 from export.whisper_quantize import quantize_whisper
+from export.whisper_weights import whisper_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 FAMILY = "whisper"
 _FACTS = "facts.json"
 _CANDIDATES = "candidates"
+STOCK_MARGIN = 300
+"""Frames of 20 ms behind an utterance that published weights, without an adapter, are given."""
 
 
 def build_whisper(order: Order, provenance: dict[str, Any]) -> None:
@@ -36,15 +42,16 @@ def build_whisper(order: Order, provenance: dict[str, Any]) -> None:
         ExportError: the graphs cannot be made.
         QualityError: the quality gate refuses them.
     """
-    checkpoint = _checkpoint(order)
-    float_graphs = _float_graphs(order, checkpoint)
+    checkpoint = whisper_checkpoint(order.weights, order.workshop, order.reporter)
+    adapted = _adapted(order, checkpoint)
+    float_graphs = _float_graphs(order, adapted)
     graphs = _quantized_graphs(order, float_graphs)
     facts = json.loads((float_graphs / _FACTS).read_text(encoding="utf-8"))
-    exported = _contents(order, checkpoint, float_graphs, provenance | facts)
-    contents = _contents(order, checkpoint, graphs, provenance | facts)
+    exported = _contents(order, adapted, float_graphs, provenance | facts)
+    contents = _contents(order, adapted, graphs, provenance | facts)
     quality = pass_gate(
         order,
-        checkpoint,
+        Originals(published=checkpoint, exported=adapted),
         _candidate(order, exported, "float"),
         None if graphs == float_graphs else _candidate(order, contents, "quantized"),
     )
@@ -58,19 +65,26 @@ def _candidate(order: Order, contents: Contents, kind: str) -> Bundle:
     return write_bundle(contents, order.workshop / _CANDIDATES / kind)
 
 
-def _checkpoint(order: Order) -> Path:
-    """Return a Transformers checkpoint of the weights."""
-    key = digest(order.weights.key, code_sha256(FAMILY), versions())
-    fetched, checkpoint = order.workshop / "source", order.workshop / "checkpoint"
-    with order.reporter.step("fetch and verify the weights"):
-        make_once(fetched, order.weights.key, lambda part: fetch(order.weights, part))
-    if order.weights.is_checkpoint:
-        return fetched
-    with order.reporter.step("convert them to a Transformers checkpoint"):
-        from export.whisper_checkpoint import convert_ctranslate2
+def _adapted(order: Order, checkpoint: Path) -> Path:
+    """Return a checkpoint with the adapter merged; without one, the same."""
+    if (adapter := order.adapter) is None:
+        return checkpoint
 
-        make_once(checkpoint, key, lambda part: convert_ctranslate2(fetched, part))
-    return checkpoint
+    def make(part: Path) -> None:
+        from export.whisper_adapter import write_adapted
+
+        write_adapted(checkpoint, adapter.path, part)
+
+    directory = order.workshop / "adapted"
+    key = digest(_weights_key(order), code_sha256(FAMILY), versions())
+    with order.reporter.step("merge the adapter for short windows"):
+        make_once(directory, key, make)
+    return directory
+
+
+def _weights_key(order: Order) -> str:
+    """Return a digest of what the weights are, the adapter among them."""
+    return digest(order.weights.key, order.adapter and order.adapter.sha256)
 
 
 def _float_graphs(order: Order, checkpoint: Path) -> Path:
@@ -85,7 +99,7 @@ def _float_graphs(order: Order, checkpoint: Path) -> Path:
 
     directory = order.workshop / "float"
     with order.reporter.step("export the graphs through Optimum"):
-        make_once(directory, digest(order.weights.key, code_sha256(FAMILY), versions()), make)
+        make_once(directory, digest(_weights_key(order), code_sha256(FAMILY), versions()), make)
     return directory
 
 
@@ -93,7 +107,7 @@ def _quantized_graphs(order: Order, float_graphs: Path) -> Path:
     if order.quantization is Quantization.NONE:
         return float_graphs
     directory = order.workshop / order.quantization
-    key = digest(order.weights.key, order.recipe.float_matmuls, code_sha256(FAMILY), versions())
+    key = digest(_weights_key(order), order.recipe.float_matmuls, code_sha256(FAMILY), versions())
 
     def make(part: Path) -> None:
         quantize_whisper(float_graphs, part, order.quantization, order.recipe.float_matmuls)
@@ -109,7 +123,9 @@ def _contents(
     graphs: Path,
     provenance: dict[str, Any],
 ) -> Contents:
-    model = whisper_model(checkpoint)
+    margin = STOCK_MARGIN if order.adapter is None else order.adapter.margin
+    model = whisper_model(checkpoint) | {"window": {"margin": margin}}
+    adapter = {} if order.adapter is None else {"adapter": order.adapter.record}
     return Contents(
         name=order.recipe.name,
         family=FAMILY,
@@ -120,7 +136,7 @@ def _contents(
             TOKENIZER: checkpoint / TOKENIZER,
             LICENCE: order.licence_file,
         },
-        source=order.weights.record,
+        source=order.weights.record | adapter,
         export=provenance | {"quantization": _quantization(order)},
         model=model,
         capabilities=whisper_capabilities(model),

@@ -1,12 +1,13 @@
 """A low-rank adapter: a few trained numbers that are added to a Whisper's weights at export.
 
 Each linear layer gets a product of two thin matrices (Hu et al., 2021, arXiv 2106.09685), each norm
-a change of its own. Both are stored in float16, in one safetensors file that lies beside the recipe;
-merged, they cost nothing at run time. The token embedding is left as it is.
+a change of its own. Both are stored in float16, in one safetensors file that lies beside the
+recipe; merged, they cost nothing at run time. The token embedding is left as it is.
 """
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from export.errors import SourceError
+from export.whisper_onnx import load_whisper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -105,6 +107,24 @@ def merge_adapter(model: nn.Module, path: Path) -> None:
                 weight += change
         except (KeyError, RuntimeError) as error:
             raise SourceError(f"{path}: an adapter for another model: {key}") from error
+
+
+def write_adapted(checkpoint: Path, adapter: Path, target: Path) -> None:
+    """Write a Transformers checkpoint with an adapter merged into it.
+
+    Args:
+        checkpoint: folder of the published weights.
+        adapter: the adapter.
+        target: folder to write to, which exists.
+
+    Raises:
+        SourceError: the adapter cannot be read, or is of another model.
+    """
+    model = load_whisper(checkpoint)
+    merge_adapter(model.model, adapter)
+    for path in checkpoint.glob("*.json"):
+        shutil.copyfile(path, target / path.name)
+    model.save_pretrained(target)
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

@@ -1,11 +1,12 @@
 """Self-distillation: a Whisper learns to give in a short window what it gives in its full one.
 
-Whisper was trained on windows of 30 s. When the window is cut to the utterance it goes on after the
-end, mostly by saying it again. The remedy needs no transcripts: the teacher is the model itself with
-its full window; the student, an adapter beside the same weights, hears as many frames as the
-utterance has and a margin that is drawn anew each time. What is compared is the distribution of every
-next token, that of the end among them (Kullback-Leibler divergence, teacher to student). FUTO's ACFT
-(https://github.com/futo-org/whisper-acft) is the published relative; it compares hidden states.
+Whisper was trained on windows of 30 s. When the window is cut to the utterance it goes on after
+the end, mostly by saying it again. The remedy needs no transcripts: the teacher is the model itself
+with its full window; the student, an adapter beside the same weights, hears as many frames as the
+utterance has and a margin that is drawn anew each time. What is compared is the distribution of
+every next token, that of the end among them (Kullback-Leibler divergence, teacher to student).
+FUTO's ACFT (https://github.com/futo-org/whisper-acft) is the published relative; it compares hidden
+states.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from edge_asr.recognizers.features import log_mel_spectrogram
 from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FRAME_SAMPLES, FULL_WINDOW
@@ -48,8 +50,11 @@ class Lesson:
     """Frames of 20 ms that are sound."""
     token_ids: list[int]
     """What the decoder is fed: the prompt, then the teacher's text."""
+    n_prompt: int
+    """How many of them are the prompt."""
     hidden: torch.Tensor
     """The teacher's answers before the head, ``(n_tokens, width)``, float16."""
+    piece: Piece
 
 
 class Teacher:
@@ -79,7 +84,8 @@ class Teacher:
                     encoder_hidden_states=encoded.last_hidden_state,
                 ).last_hidden_state[0]
             n_frames = math.ceil(len(piece.waveform) / FRAME_SAMPLES)
-            yield Lesson(features.half(), n_frames, token_ids, hidden.half().clone())
+            kept = hidden.half().clone()
+            yield Lesson(features.half(), n_frames, token_ids, n_prompt, kept, piece)
 
     def _listen(self, encoded: object, language: str | None) -> tuple[list[int], int]:
         """Return the prompt with the greedy text behind it, and how long the prompt is."""
@@ -128,7 +134,8 @@ class Student:
     def loss(self, lessons: Sequence[Lesson], margin: int) -> torch.Tensor:
         """Return the mean divergence from the teacher, over all tokens of some lessons."""
         n_frames = min(max(each.n_frames for each in lessons) + margin, FULL_WINDOW)
-        features = torch.cat([each.features[:, :, : FEATURES_PER_FRAME * n_frames] for each in lessons]).float()
+        heard = FEATURES_PER_FRAME * n_frames
+        features = torch.cat([each.features[:, :, :heard].float() for each in lessons])
         ids = [torch.tensor(each.token_ids) for each in lessons]
         padded = nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=_IGNORED)
         real = padded != _IGNORED
@@ -136,7 +143,7 @@ class Student:
             input_ids=padded.clamp(min=0),
             encoder_hidden_states=self._encode(features),
         ).last_hidden_state[real]
-        taught = torch.cat([each.hidden for each in lessons]).float()
+        taught = torch.cat([each.hidden.float() for each in lessons])
         with torch.no_grad():
             wanted = torch.log_softmax(taught @ self._head.T, dim=-1)
         found = torch.log_softmax(decoded.float() @ self._head.T, dim=-1)
@@ -144,6 +151,21 @@ class Student:
             found, wanted, reduction="batchmean", log_target=True
         )
         return divergence
+
+    def token_ids(self, lesson: Lesson, margin: int) -> list[int]:
+        """Return the greedy text in a short window, without end and special tokens."""
+        n_frames = min(lesson.n_frames + margin, FULL_WINDOW)
+        features = lesson.features[:, :, : FEATURES_PER_FRAME * n_frames].float()
+        end: int = self._model.generation_config.eos_token_id
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            found = self._model.generate(
+                encoder_outputs=BaseModelOutput(self._encode(features)),
+                decoder_input_ids=torch.tensor([lesson.token_ids[: lesson.n_prompt]]),
+                do_sample=False,
+                num_beams=1,
+                max_new_tokens=2 * len(lesson.token_ids) + 16,
+            )[0]
+        return [token for token in found.tolist() if token < end]
 
     def _encode(self, features: torch.Tensor) -> torch.Tensor:
         """Encode a window of any length, which Transformers' own encoder refuses."""
@@ -189,4 +211,4 @@ def train(
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
         optimizer.step()
-        observe(step, float(loss))
+        observe(step, float(loss.detach()))

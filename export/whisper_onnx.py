@@ -13,7 +13,8 @@ from transformers import WhisperForConditionalGeneration
 from edge_asr.recognizers.whisper import DECODER, ENCODER
 from export.errors import ExportError
 from export.optimum_log import collected_complaints
-from export.whisper_graphs import WhisperDecoderGraph, WhisperEncoderGraph
+from export.whisper_decoder import WhisperDecoderGraph
+from export.whisper_encoder import WhisperEncoderGraph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 OPSET = 18
 _ENCODER_KEY = ENCODER.removesuffix(".onnx")
 _DECODER_KEY = DECODER.removesuffix(".onnx")
-_TRACED_BATCH, _TRACED_FRAMES, _TRACED_PAST, _TRACED_TOKENS = 2, 300, 5, 3
+_TRACED_BATCH, _TRACED_FRAMES, _TRACED_POSITIONS, _TRACED_PAST, _TRACED_TOKENS = 2, 300, 9, 5, 3
 """No dimension of the traced example equals another, so that one mistaken for another shows."""
 
 Axes = dict[str, dict[int, str]]
@@ -121,20 +122,25 @@ class _EncoderOnnxConfig(_WhisperOnnxConfig):
 class _DecoderOnnxConfig(_WhisperOnnxConfig):
     @property
     def inputs(self) -> Axes:
-        past = {"decoder": "past_length", "encoder": "n_audio_ctx"}
-        ids = {"input_ids": {0: "batch_size", 1: "n_tokens"}}
-        return ids | _caches(self._n_layers, "past_key_values", past)
+        tokens = {0: "batch_size", 1: "n_tokens"}
+        past = {"decoder": "n_positions", "encoder": "n_audio_ctx"}
+        asked: Axes = {"input_ids": tokens, "position_ids": tokens, "logit_bias": {}}
+        return asked | _caches(self._n_layers, "past_key_values", past)
 
     @property
     def outputs(self) -> Axes:
-        logits = {"logits": {0: "batch_size", 1: "n_tokens"}}
-        return logits | _caches(self._n_layers, "present", {"decoder": "past_length + n_tokens"})
+        tokens = {0: "batch_size", 1: "n_tokens"}
+        found = {"best_ids": tokens, "best_logprobs": tokens, "logits": tokens}
+        return found | _caches(self._n_layers, "present", {"decoder": "n_positions"})
 
     def generate_dummy_inputs(self, **_shapes: object) -> dict[str, Any]:
         shape = (_TRACED_BATCH, _TRACED_TOKENS)
-        lengths = (_TRACED_PAST, _TRACED_PAST, _TRACED_FRAMES // 2, _TRACED_FRAMES // 2)
+        positions = torch.arange(_TRACED_PAST, _TRACED_PAST + _TRACED_TOKENS).expand(shape)
+        lengths = (_TRACED_POSITIONS,) * 2 + (_TRACED_FRAMES // 2,) * 2
         return {
             "input_ids": torch.randint(self._config.vocab_size, shape),
+            "position_ids": positions.contiguous(),
+            "logit_bias": torch.randn(self._config.vocab_size),
             "past": tuple(
                 tuple(self._random_cache(length) for length in lengths)
                 for _ in range(self._n_layers)

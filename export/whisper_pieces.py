@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge_asr.records import Waveform
 
 SHORTEST_S, LONGEST_S = 0.6, 15.0
-"""What is cut shorter or longer is no utterance: edge-asr cuts at pauses, after 15 s at the latest."""
+"""Other lengths are no utterances: edge-asr cuts at pauses, after 15 s at the latest."""
 _CUT_FROM_S, _CUT_TO_S = 3.0, 12.0
 """A long recording is cut at its quietest moment within a stretch that begins here."""
 _LOUDNESS_S = 0.03
@@ -32,6 +32,7 @@ class _Line(msgspec.Struct, frozen=True):
 
     path: str
     language: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Recording:
 
     path: Path
     language: str | None
+    text: str = ""
+    """What is said in it, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Piece:
 
     waveform: Waveform
     language: str | None
+    text: str = ""
+    """What is said, where the piece is a whole recording and that is known."""
 
 
 def find_recordings(folder: Path) -> list[Recording]:
@@ -66,7 +71,7 @@ def find_recordings(folder: Path) -> list[Recording]:
             ]
         except msgspec.MsgspecError as error:
             raise SampleError(f"{manifest}: {error}") from error
-        found = [Recording(folder / line.path, line.language or None) for line in lines]
+        found = [Recording(folder / line.path, line.language or None, line.text) for line in lines]
         found = [each for each in found if each.language != "none"]
     else:
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SOUND_FILES)
@@ -94,7 +99,8 @@ def cut_pieces(recordings: Sequence[Recording], *, seed: int) -> Iterator[Piece]
             yield Piece(rest[:cut], recording.language)
             rest = rest[cut:]
         if len(rest) >= SHORTEST_S * SAMPLE_RATE:
-            yield Piece(rest, recording.language)
+            text = recording.text if rest is waveform else ""
+            yield Piece(rest, recording.language, text)
         if rest is waveform and len(rest) > 2 * _CUT_FROM_S * SAMPLE_RATE:
             at_s = chance.uniform(1.0, len(rest) / SAMPLE_RATE - 1.5)
             yield Piece(rest[: _quietest(rest, at_s)], recording.language)

@@ -1,4 +1,4 @@
-"""Greedy search over a decoder, and the guards that keep it from running away.
+"""Greedy search, and the guards that keep it from running away.
 
 An encoder-decoder model can fall into a loop and repeat a phrase until its context is full. The
 guards are the usual ones: an immediate repeat, and Whisper's compression ratio (Radford et al.,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,20 +26,6 @@ _LOOP_REPEATS = 4
 _LOOP_MIN_TOKENS = 12
 _LOOP_MAX_PERIOD = 24
 """A loop: the last tokens are one phrase of at most 24 tokens, at least 4 times and 12 tokens."""
-
-
-class Decoder(Protocol):
-    """A decoder with its cache: what it was fed so far is its state."""
-
-    def feed(self, token_ids: Sequence[int]) -> Logits:
-        """Feed tokens; return the logits of what follows, which the caller may alter."""
-
-
-class LogitFilter(Protocol):
-    """A rule about which tokens may come next."""
-
-    def __call__(self, logits: Logits, n_decoded: int) -> None:
-        """Alter ``logits`` in place, given how many tokens were decoded so far."""
 
 
 class Choice(NamedTuple):
@@ -100,33 +86,6 @@ class GreedySearch:
     def decoded(self) -> Decoded:
         """Return what was found, once the search is over."""
         return Decoded(tuple(self.token_ids), float(np.mean(self._logprobs)), self._flags)
-
-
-def greedy(
-    decoder: Decoder,
-    logits: Logits,
-    *,
-    end_token: int,
-    max_tokens: int,
-    logit_filter: LogitFilter | None = None,
-) -> Decoded:
-    """Decode greedily until the end token.
-
-    Args:
-        decoder: has been fed the prompt.
-        logits: what it answered.
-        end_token: ends the text.
-        max_tokens: give up after so many.
-        logit_filter: applied to the logits of every step.
-    """
-    search = GreedySearch(end_token=end_token, max_tokens=max_tokens)
-    while True:
-        if logit_filter is not None:
-            logit_filter(logits, len(search.token_ids))
-        token = search.take(likeliest(logits))
-        if token is None:
-            return search.decoded()
-        logits = decoder.feed([token])
 
 
 def likeliest(logits: Logits) -> Choice:

@@ -1,8 +1,7 @@
 """Whisper: log-mel features -> encoder -> greedy decoder.
 
-The encoder graph also projects the cross-attention keys and values, once per utterance. One decoder
-graph serves the prompt and the single steps. Tensors pass from graph to graph inside the runtime;
-only the logits of one token come out.
+An utterance is heard in a window as long as itself and a margin. The encoder graph also projects
+the cross-attention keys and values, once per utterance; what comes next is chosen in the decoder's.
 """
 
 from __future__ import annotations
@@ -15,21 +14,23 @@ import msgspec
 import numpy as np
 
 from edge_asr.errors import BundleError
-from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio, greedy
+from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio, likeliest
 from edge_asr.recognizers.features import log_mel_spectrogram
 from edge_asr.recognizers.pieces import in_pieces
+from edge_asr.recognizers.speculative import Draft, speculative
 from edge_asr.recognizers.tokenizer import Tokenizer
+from edge_asr.recognizers.whisper_decoder import WhisperDecoder
 from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FULL_WINDOW, Window
-from edge_asr.records import SAMPLE_RATE, Recognition, Task
+from edge_asr.records import SAMPLE_RATE, PartialText, Recognition, Task
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_asr.bundle import Bundle
-    from edge_asr.recognizers.decoding import Decoded, Logits
-    from edge_asr.records import PartialText, Request, Waveform
-    from edge_asr.sessions import Session, Tensor
+    from edge_asr.recognizers.decoding import Choice, Decoded, Logits
+    from edge_asr.records import Request, Waveform
+    from edge_asr.sessions import Tensor
 
 ENCODER = "encoder_model.onnx"
 DECODER = "decoder_model_merged.onnx"
@@ -42,8 +43,9 @@ MAX_NO_SPEECH_PROBABILITY = 0.6
 """Whisper's threshold: above it, doubted text is taken for invented."""
 _TOKENS_PER_S = 10
 _TOKENS_OF_ANY_LENGTH = 12
-"""More tokens than these were not said: in a short window they are a missed end. Fast Japanese takes
-9 in a second, other languages 5."""
+"""More tokens than these were not said: in a short window they are a missed end. Fast Japanese
+takes 9 in a second, other languages 5."""
+LONGEST_PROMPT = 4
 FULL_WINDOW_FLAG = "full_window"
 """Not a doubt: the short window's text was doubted, and this one is the full window's."""
 
@@ -74,7 +76,20 @@ class WhisperModel(msgspec.Struct, frozen=True):
     languages: dict[str, int]
     suppress_tokens: list[int]
     begin_suppress_tokens: list[int]
-    window: Window = Window()
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompted:
+    """What the decoder answers to its prompt."""
+
+    language: str
+    probability: float | None
+    """Of the language, when it was detected."""
+    no_speech: float
+    """Probability that nothing was said."""
+    logits: Logits
+    """Of the first token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +112,21 @@ class WhisperRecognizer:
             self.model = msgspec.convert(bundle.manifest.model, WhisperModel)
         except msgspec.ValidationError as error:
             raise BundleError(
-                f"bundle {bundle.name}: its manifest is incomplete ({error})"
+                f"bundle {bundle.name}: its manifest is incomplete ({error}); export it again"
             ) from error
+        model = self.model
         self._tokenizer = Tokenizer(bundle.path(TOKENIZER))
         self._encoder = open_session(bundle, ENCODER, n_threads=n_threads)
-        self._decoder = open_session(bundle, DECODER, n_threads=n_threads)
-        self._never = np.asarray(self.model.suppress_tokens, dtype=np.intp)
-        self._never_first = np.asarray(self.model.begin_suppress_tokens, dtype=np.intp)
+        self._decoder = WhisperDecoder(
+            open_session(bundle, DECODER, n_threads=n_threads),
+            n_heads=model.n_heads,
+            head_dim=model.head_dim,
+            vocab_size=model.vocab_size,
+            n_text_ctx=model.n_text_ctx,
+        )
+        self._bias = np.zeros(model.vocab_size, dtype=np.float32)
+        self._bias[model.suppress_tokens] = -np.inf
+        self._bias[model.tokens.timestamp_begin :] = -np.inf
 
     def transcribe(self, waveform: Waveform, request: Request) -> Recognition:
         """Recognize one utterance; see :class:`edge_asr.recognizers.Recognizer`."""
@@ -115,13 +138,17 @@ class WhisperRecognizer:
         self.bundle.check(request)
 
     def partial(
-        self,
-        waveform: Waveform,  # noqa: ARG002
-        request: Request,  # noqa: ARG002
-        previous: PartialText | None,  # noqa: ARG002
+        self, waveform: Waveform, request: Request, previous: PartialText | None
     ) -> PartialText | None:
-        """Return None: there is no text before the decoder has run."""
-        return None
+        """Hear all of it anew, with what was heard before as the draft."""
+        if len(waveform) > MAX_DURATION_S * SAMPLE_RATE:
+            return previous
+        draft = self._tokenizer.encode(f" {previous.text}") if previous is not None else ()
+        n_frames = self.model.window.n_frames(len(waveform))
+        attempt = self._attempt(waveform, request, n_frames, draft=draft)
+        if attempt.flags:  # what is doubted is not shown; the next one may be better
+            return previous
+        return PartialText(attempt.text, len(waveform))
 
     def _transcribe(self, waveform: Waveform, request: Request) -> Recognition:
         """Recognize at most 30 s."""
@@ -141,47 +168,56 @@ class WhisperRecognizer:
             flags=attempt.flags,
         )
 
-    def _attempt(self, waveform: Waveform, request: Request, n_frames: int) -> _Attempt:
-        decoder = _WhisperDecoder(self._decoder, self.model, self._encode(waveform, n_frames))
-        logits = decoder.feed([self.model.tokens.start_of_transcript])
-        no_speech = _probability(logits, self.model.tokens.no_speech)
-        language, probability = self._language(logits, request)
-        decoded = greedy(
+    def _attempt(
+        self, waveform: Waveform, request: Request, n_frames: int, draft: Sequence[int] = ()
+    ) -> _Attempt:
+        max_tokens = self._max_tokens(len(waveform), n_frames)
+        decoder = self._decoder
+        decoder.hear(self._encode(waveform, n_frames), self._bias, LONGEST_PROMPT + max_tokens)
+        prompted = self._prompt(request)
+        decoded = speculative(
             decoder,
-            decoder.feed(self._prompt(language, request.task)),
+            self._first(prompted.logits),
+            Draft(draft),
             end_token=self.model.tokens.end_of_text,
-            max_tokens=self._max_tokens(len(waveform), n_frames),
-            logit_filter=self._suppress,
+            max_tokens=max_tokens,
         )
-        text, flags = self._judge(decoded, no_speech)
-        return _Attempt(text, language, probability, decoded.avg_logprob, flags)
+        decoder.forget()
+        text, flags = self._judge(decoded, prompted.no_speech)
+        return _Attempt(text, prompted.language, prompted.probability, decoded.avg_logprob, flags)
 
     def _encode(self, waveform: Waveform, n_frames: int) -> dict[str, Tensor]:
-        """Return the cross-attention keys and values, named as the decoder takes them."""
+        """Return the cross-attention keys and values, as the encoder names them."""
         features = log_mel_spectrogram(
             waveform,
             n_mels=self.model.n_mels,
             n_frames=FEATURES_PER_FRAME * n_frames,
         )
-        present = self._encoder.run(
-            {"input_features": tensor(features)},
-            self._encoder.output_names,
-        )
-        return {_as_past(name): value for name, value in present.items()}
+        return self._encoder.run({"input_features": tensor(features)}, self._encoder.output_names)
 
-    def _language(self, logits: Logits, request: Request) -> tuple[str, float | None]:
-        """Return the language to decode in, and its probability when it was detected."""
-        if not self.model.multilingual:
-            return "en", None
-        if request.language is not None:
-            return request.language, None
+    def _prompt(self, request: Request) -> _Prompted:
+        """Feed the prompt. A language that is not known is asked for after its first token."""
+        start = self.model.tokens.start_of_transcript
+        if self.model.multilingual and request.language is None:
+            beginning = self._decoder.prompt([start])[0]
+            language, probability = self._language(beginning, request)
+            logits = self._decoder.prompt(self._prompt_tokens(language, request.task))
+        else:
+            language, probability = request.language or "en", None
+            logits = self._decoder.prompt([start, *self._prompt_tokens(language, request.task)])
+            beginning = logits[0]
+        no_speech = _probability(beginning, self.model.tokens.no_speech)
+        return _Prompted(language, probability, no_speech, logits[-1])
+
+    def _language(self, logits: Logits, request: Request) -> tuple[str, float]:
+        """Return the likeliest of the allowed languages, and its probability among them."""
         codes = request.allowed_languages or tuple(self.model.languages)
         among = logits[[self.model.languages[code] for code in codes]]
         weights = np.exp(among - among.max())
         best = int(weights.argmax())
         return codes[best], float(weights[best] / weights.sum())
 
-    def _prompt(self, language: str, task: Task) -> list[int]:
+    def _prompt_tokens(self, language: str, task: Task) -> list[int]:
         """Return what follows the start token."""
         tokens = self.model.tokens
         if not self.model.multilingual:
@@ -198,11 +234,11 @@ class WhisperRecognizer:
             return most
         return min(most, _TOKENS_OF_ANY_LENGTH + _TOKENS_PER_S * n_samples // SAMPLE_RATE)
 
-    def _suppress(self, logits: Logits, n_decoded: int) -> None:
-        logits[self._never] = -np.inf
-        logits[self.model.tokens.timestamp_begin :] = -np.inf
-        if n_decoded == 0:
-            logits[self._never_first] = -np.inf
+    def _first(self, logits: Logits) -> Choice:
+        """Return the likeliest token to begin with: the text may not begin with its end."""
+        logits += self._bias
+        logits[self.model.begin_suppress_tokens] = -np.inf
+        return likeliest(logits)
 
     def _judge(self, decoded: Decoded, no_speech: float) -> tuple[str, tuple[str, ...]]:
         """Return the text and the reasons to doubt it.
@@ -218,35 +254,6 @@ class WhisperRecognizer:
                 return "", ("no_speech",)
             flags.append("low_probability")
         return text, tuple(flags)
-
-
-class _WhisperDecoder:
-    """The decoder graph with the cache of one utterance."""
-
-    def __init__(self, session: Session, model: WhisperModel, cross: dict[str, Tensor]) -> None:
-        self._session = session
-        self._cross = cross
-        empty = np.zeros((1, model.n_heads, 0, model.head_dim), dtype=np.float32)
-        self._past = {
-            name: tensor(empty)
-            for name in session.input_names
-            if name.startswith("past_key_values.") and name not in cross
-        }
-
-    def feed(self, token_ids: Sequence[int]) -> Logits:
-        input_ids = tensor(np.asarray([token_ids], dtype=np.int64))
-        outputs = self._session.run(
-            {"input_ids": input_ids, **self._past, **self._cross},
-            self._session.output_names,
-        )
-        logits: Logits = outputs.pop("logits").numpy()[0, -1]
-        self._past = {_as_past(name): value for name, value in outputs.items()}
-        return logits
-
-
-def _as_past(name: str) -> str:
-    """Return the input that takes the output ``name`` back in."""
-    return name.replace("present.", "past_key_values.", 1)
 
 
 def _probability(logits: Logits, token: int) -> float:

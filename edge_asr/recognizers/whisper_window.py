@@ -16,13 +16,13 @@ FULL_WINDOW = 1500
 FEATURES_PER_FRAME = 2
 """The encoder's second convolution halves the frames."""
 _BUCKET = 25
-"""Windows are multiples of half a second: a few shapes come again and again, and memory with them."""
+"""Windows are multiples of half a second: few shapes, so that working memory is used again."""
 
 
 class Window(msgspec.Struct, frozen=True):
-    """The ``window`` section of a Whisper bundle's manifest. The default is the full window."""
+    """The ``window`` section of a Whisper bundle's manifest."""
 
-    margin: int = FULL_WINDOW
+    margin: int
     """Encoder frames behind the utterance."""
 
     def n_frames(self, n_samples: int) -> int:

@@ -8,7 +8,9 @@ import torch
 from edge_asr.sessions import Session, tensor
 from export.embedding import halve_embedding
 from export.original import OriginalWhisper
-from export.whisper_graphs import WhisperDecoderGraph, WhisperEncoderGraph
+from export.whisper_decoder import WhisperDecoderGraph
+from export.whisper_encoder import WhisperEncoderGraph
+from tests.export.conftest import VOCAB_SIZE
 
 pytestmark = pytest.mark.export
 
@@ -90,22 +92,30 @@ def _as_past(outputs):
     return {name.replace("present.", "past_key_values."): value for name, value in outputs.items()}
 
 
-def _decode(decoder, cross, pieces):
-    """Feed pieces of tokens one after the other; return all logits and the last caches."""
+N_POSITIONS = 48
+"""Of a cache: as many as the tiny model has positions, so more than are filled."""
+
+
+def _decode(decoder, cross, pieces, logit_bias=None):
+    """Feed pieces of tokens one after the other; return all that is found, and the last caches."""
     batch = next(iter(cross.values())).shape[0]
-    empty = np.zeros((batch, N_HEADS, 0, HEAD_DIM), np.float32)
-    own = [name for name in decoder.input_names if ".decoder." in name]
-    past, logits = dict.fromkeys(own, empty), []
+    empty = np.zeros((batch, N_HEADS, N_POSITIONS, HEAD_DIM), np.float32)
+    past = {name: empty for name in decoder.input_names if ".decoder." in name}
+    bias = np.zeros(VOCAB_SIZE, np.float32) if logit_bias is None else logit_bias
+    found, n_past = {"logits": [], "best_ids": [], "best_logprobs": []}, 0
     for piece in pieces:
-        inputs = {"input_ids": np.asarray(piece, np.int64), **past, **_as_past(cross)}
+        token_ids = np.asarray(piece, np.int64)
+        positions = np.broadcast_to(np.arange(token_ids.shape[1]) + n_past, token_ids.shape)
+        inputs = {"input_ids": token_ids, "position_ids": positions, "logit_bias": bias}
         made = decoder.run(
-            {name: tensor(value) for name, value in inputs.items()},
+            {name: tensor(value) for name, value in (inputs | past | _as_past(cross)).items()},
             decoder.output_names,
         )
         outputs = {name: value.numpy() for name, value in made.items()}
-        logits.append(outputs.pop("logits"))
-        past = _as_past(outputs)
-    return np.concatenate(logits, axis=1), past
+        for name, values in found.items():
+            values.append(outputs.pop(name))
+        past, n_past = _as_past(outputs), n_past + token_ids.shape[1]
+    return {name: np.concatenate(values, axis=1) for name, values in found.items()}, past
 
 
 @pytest.mark.parametrize(
@@ -128,10 +138,25 @@ def test_the_decoder_gives_transformers_logits_however_it_is_fed(
         wanted = graphs.model(features, decoder_input_ids=token_ids).logits.numpy()
     pieces = np.split(token_ids.numpy(), cuts, axis=1)
 
-    logits, past = _decode(decoder, _encode(encoder, features), pieces)
+    found, past = _decode(decoder, _encode(encoder, features), pieces)
 
-    np.testing.assert_allclose(logits, wanted, atol=1e-3, rtol=1e-3)
-    assert past["past_key_values.2.decoder.value"].shape == (batch, N_HEADS, 13, HEAD_DIM)
+    np.testing.assert_allclose(found["logits"], wanted, atol=1e-3, rtol=1e-3)
+    assert past["past_key_values.2.decoder.value"].shape == (batch, N_HEADS, N_POSITIONS, HEAD_DIM)
+
+
+def test_the_decoder_chooses_among_what_the_bias_allows(encoder, decoder):
+    cross, pieces = _encode(encoder, _features(200)), [[[3, 1, 4]], [[1]]]
+    free, _ = _decode(decoder, cross, pieces)
+    bias = np.zeros(VOCAB_SIZE, np.float32)
+    bias[free["best_ids"][0]] = -np.inf
+
+    found, _ = _decode(decoder, cross, pieces, bias)
+
+    np.testing.assert_array_equal(found["logits"], free["logits"])
+    wanted = torch.log_softmax(torch.from_numpy(free["logits"] + bias), dim=2)
+    np.testing.assert_array_equal(found["best_ids"], wanted.argmax(dim=2))
+    np.testing.assert_allclose(found["best_logprobs"], wanted.amax(dim=2), atol=1e-5)
+    assert not set(found["best_ids"][0]) & set(free["best_ids"][0])
 
 
 def test_greedy_tokens_are_those_of_generate(encoder, decoder, graphs, checkpoint):
@@ -142,8 +167,8 @@ def test_greedy_tokens_are_those_of_generate(encoder, decoder, graphs, checkpoin
     prompt += [settings.task_to_id["transcribe"], settings.no_timestamps_token_id]
     cross, pieces, found = _encode(encoder, features), [[prompt]], []
     for _ in range(graphs.model.config.max_target_positions // 2):
-        logits, _ = _decode(decoder, cross, pieces)
-        last = logits[0, -1]
+        heard, _ = _decode(decoder, cross, pieces)
+        last = heard["logits"][0, -1]
         last[settings.suppress_tokens] = -np.inf
         if not found:
             last[settings.begin_suppress_tokens] = -np.inf
@@ -160,11 +185,12 @@ def test_greedy_tokens_are_those_of_generate(encoder, decoder, graphs, checkpoin
 def test_the_torch_modules_are_the_graphs_source(graphs):
     """Optimum exports these modules; they must themselves be what Transformers computes."""
     features, token_ids = _features(3000), torch.tensor([[3, 1, 4, 1, 5]])
-    empty = torch.zeros(1, N_HEADS, 0, HEAD_DIM)
+    empty = torch.zeros(1, N_HEADS, N_POSITIONS, HEAD_DIM)
     with torch.inference_mode():
         cross = WhisperEncoderGraph(graphs.model)(features)["present"]
         past = tuple((empty, empty, key, value) for key, value in cross)
-        logits = WhisperDecoderGraph(graphs.model)(token_ids, past)["logits"]
+        asked = (token_ids, torch.arange(5).unsqueeze(0), torch.zeros(VOCAB_SIZE))
+        logits = WhisperDecoderGraph(graphs.model)(*asked, past)["logits"]
         wanted = graphs.model(features, decoder_input_ids=token_ids).logits
 
     torch.testing.assert_close(logits, wanted, atol=1e-3, rtol=1e-3)
@@ -198,7 +224,7 @@ def test_the_embedding_becomes_float16_and_loses_nothing(graphs, encoder, decode
     assert path.stat().st_size < (graphs.directory / "decoder_model_merged.onnx").stat().st_size
 
     after, _ = _decode(Session(path, n_threads=1), cross, pieces)
-    np.testing.assert_array_equal(before, after)
+    np.testing.assert_array_equal(before["logits"], after["logits"])
 
 
 def test_an_embedding_that_float16_cannot_hold_stays_as_it_is(graphs, tmp_path):

@@ -5,39 +5,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asr.recognizers.decoding import compression_ratio, greedy, loop_period
+from edge_asr.recognizers.decoding import (
+    Choice,
+    GreedySearch,
+    compression_ratio,
+    likeliest,
+    loop_period,
+)
 
 END = 0
 VOCAB = 32
 
 
-class ScriptedDecoder:
-    """Wants to say ``script``, whatever it is fed."""
-
-    def __init__(self, script):
-        self.script = list(script)
-        self.fed = []
-
-    def logits(self):
-        said = len(self.fed)
-        logits = np.zeros(VOCAB, np.float32)
-        logits[self.script[said] if said < len(self.script) else END] = 10.0
-        return logits
-
-    def feed(self, token_ids):
-        self.fed.extend(token_ids)
-        return self.logits()
+def logits_of(token):
+    logits = np.zeros(VOCAB, np.float32)
+    logits[token] = 10.0
+    return logits
 
 
-def decode(script, *, max_tokens=100, logit_filter=lambda _logits, _n: None):
-    decoder = ScriptedDecoder(script)
-    return greedy(
-        decoder,
-        decoder.logits(),
-        end_token=END,
-        max_tokens=max_tokens,
-        logit_filter=logit_filter,
-    )
+def decode(script, *, max_tokens=100):
+    """Search over a model that wants to say ``script``, and then to end."""
+    search = GreedySearch(end_token=END, max_tokens=max_tokens)
+    for token in [*script, END]:
+        if search.take(likeliest(logits_of(token))) is None:
+            break
+    return search.decoded()
 
 
 def test_tokens_up_to_the_end_token_are_returned():
@@ -63,12 +55,9 @@ def test_a_loop_is_cut_to_one_round_and_flagged():
     assert decoded.flags == ("repetition",)
 
 
-def test_a_filter_sees_how_many_tokens_were_decoded_and_can_forbid_one():
-    def never_six_second(logits, n_decoded):
-        if n_decoded == 1:
-            logits[6] = -np.inf  # then all others are alike, and the end token is the first
-
-    assert decode([5, 6, 7], logit_filter=never_six_second).token_ids == (5,)
+def test_the_likeliest_token_comes_with_its_log_probability():
+    choice = likeliest(logits_of(7))
+    assert choice == Choice(7, pytest.approx(10.0 - np.log(np.exp(10.0) + VOCAB - 1), abs=1e-5))
 
 
 @pytest.mark.parametrize("words", [[1] * 11, [1, 2] * 5, [4, 4, 4, 5, 4, 4, 4]])

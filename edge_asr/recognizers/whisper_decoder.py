@@ -1,0 +1,108 @@
+"""Whisper's decoder at run time: the graph, and the caches of one utterance at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_asr.recognizers.decoding import Choice
+from edge_asr.recognizers.speculative import Verified
+from edge_asr.sessions import tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge_asr.recognizers.decoding import Logits
+    from edge_asr.sessions import Binding, Session, Tensor
+
+PromptLogits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+"""float32, shape ``(n_tokens, vocab_size)``."""
+_PAST, _PRESENT = "past_key_values.", "present."
+_ROOM = 64
+"""Positions by which caches differ in size: utterances of about the same length share one."""
+
+
+class WhisperDecoder:
+    """The decoder graph with the cache of one utterance at a time.
+
+    The cache is memory that the graph reads and writes in place.
+    """
+
+    def __init__(
+        self, session: Session, *, n_heads: int, head_dim: int, vocab_size: int, n_text_ctx: int
+    ) -> None:
+        self._session = session
+        self._shape = (n_heads, head_dim)
+        self._vocab_size = vocab_size
+        self._n_text_ctx = n_text_ctx
+        self._names = [name for name in session.input_names if ".decoder." in name]
+        self._cache: dict[str, Tensor] = {}
+        self._n_positions = 0
+        self._n_past = 0
+        self.forget()
+
+    def hear(self, present: Mapping[str, Tensor], logit_bias: Logits, max_tokens: int) -> None:
+        """Begin an utterance, and forget the one before.
+
+        Args:
+            present: the encoder's cross-attention keys and values, as it names them.
+            logit_bias: added to logits before a choice: minus infinity for what may not come.
+            max_tokens: how many tokens may be fed.
+        """
+        self._make_room(min(max_tokens, self._n_text_ctx))
+        cross = {name.replace(_PRESENT, _PAST, 1): value for name, value in present.items()}
+        kept = {name.replace(_PAST, _PRESENT, 1): value for name, value in self._cache.items()}
+        inputs = self._cache | cross | {"logit_bias": tensor(logit_bias)}
+        # What is bound stays bound: each has outputs of its own.
+        self._showing, self._choosing = (self._session.bind(inputs, kept) for _ in range(2))
+        self._n_past = 0
+
+    def forget(self) -> None:
+        """Let the memory of the utterance's sound go."""
+        self._showing, self._choosing = (self._session.bind({}, {}) for _ in range(2))
+
+    def prompt(self, token_ids: Sequence[int]) -> PromptLogits:
+        """Feed tokens; return the logits of what follows each, which the caller may alter."""
+        logits = np.empty((1, len(token_ids), self._vocab_size), dtype=np.float32)
+        self._feed(self._showing, token_ids, {"logits": tensor(logits)})
+        answers: PromptLogits = logits[0]
+        return answers
+
+    def verify(self, token_ids: Sequence[int]) -> Verified:
+        """Feed tokens; say what follows each of them."""
+        shape = (1, len(token_ids))
+        best_ids = np.empty(shape, dtype=np.int64)
+        best_logprobs = np.empty(shape, dtype=np.float32)
+        outputs = {"best_ids": tensor(best_ids), "best_logprobs": tensor(best_logprobs)}
+        self._feed(self._choosing, token_ids, outputs)
+        found = zip(best_ids[0].tolist(), best_logprobs[0].tolist(), strict=True)
+        return Verified([Choice(*each) for each in found], ())
+
+    def rewind(self, n_tokens: int) -> None:
+        """Forget the last ``n_tokens`` that were fed."""
+        self._n_past -= n_tokens
+
+    def _feed(
+        self, binding: Binding, token_ids: Sequence[int], outputs: Mapping[str, Tensor]
+    ) -> None:
+        n_tokens = len(token_ids)
+        positions = np.arange(self._n_past, self._n_past + n_tokens, dtype=np.int64)
+        binding.run(
+            {
+                "input_ids": tensor(np.array([token_ids], dtype=np.int64)),
+                "position_ids": tensor(positions[np.newaxis]),
+            },
+            outputs,
+        )
+        self._n_past += n_tokens
+
+    def _make_room(self, n_needed: int) -> None:
+        n_positions = min(-(-n_needed // _ROOM) * _ROOM, self._n_text_ctx)
+        if n_positions == self._n_positions:
+            return
+        n_heads, head_dim = self._shape
+        shape = (1, n_heads, n_positions, head_dim)
+        self._cache = {}  # lets the old one go first
+        self._cache = {name: tensor(np.zeros(shape, dtype=np.float32)) for name in self._names}
+        self._n_positions = n_positions
