@@ -152,9 +152,10 @@ def _quantization(order: Order) -> dict[str, Any]:
         "weights": f"int4, symmetric, one scale per {BLOCK_SIZE}; output projection int8, the same",
         "accuracy_level": ACCURACY_LEVEL,
     }
+    head = f"int4, symmetric, one scale per {BLOCK_SIZE}"
     graphs: dict[Quantization, dict[str, Any]] = {
         Quantization.NONE: {},
-        Quantization.INT8: {"encoder": by_row, "decoder": int8},
+        Quantization.INT8: {"encoder": by_row, "decoder": int8 | {"output projection": head}},
         Quantization.INT4: {"encoder": by_row, "decoder": blocks},
     }
     kept = {"float_matmuls": order.recipe.float_matmuls} if order.recipe.float_matmuls else {}

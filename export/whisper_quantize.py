@@ -7,6 +7,10 @@ dynamic int8 has one scale for a whole window, and a few frames have activations
 others'. Dividing each row by its largest magnitude before the product, and multiplying the result
 by it, changes nothing in exact arithmetic and gives every frame its own scale. The decoder's steps
 have a single row and need none of it.
+
+A step of the decoder takes as long as its weights take to come from memory, and more than half of
+them are the output projection's. In blocks of 4 bits, each with a scale, it comes in half the time
+and decides as before (docs/quantization.md).
 """
 
 from __future__ import annotations
@@ -22,12 +26,17 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edge_asr.recognizers.whisper import DECODER, ENCODER
+from export.blocks import InBlocks
 from export.quantize import Graphs, below, named, quantize_graphs, to_blocks
 from export.recipe import Quantization
+from export.rewriting import rewrite_products
+from export.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_HEAD = "/head"
+"""The decoder's output projection."""
 _SMALLEST = 1e-6
 """Stands for the largest magnitude of a row of zeros."""
 
@@ -57,11 +66,27 @@ def quantize_whisper(
         scaled = Path(directory) / ENCODER
         scale_rows(source / ENCODER, scaled)
         to_dynamic_int8(scaled, target / ENCODER, below("encoder", float_matmuls))
-    decoder = (source / DECODER, target / DECODER)
-    if quantization is Quantization.INT8:
-        to_dynamic_int8(*decoder, below("decoder", float_matmuls))
-    else:
-        to_blocks(*decoder)
+        in_decoder = below("decoder", float_matmuls)
+        if quantization is Quantization.INT4:
+            to_blocks(source / DECODER, target / DECODER)
+            return
+        small_head = Path(directory) / DECODER
+        shrink_head(source / DECODER, small_head, in_decoder)
+        to_dynamic_int8(
+            small_head, target / DECODER, [each for each in in_decoder if each != _HEAD]
+        )
+
+
+def shrink_head(source: Path, target: Path, float_matmuls: Sequence[str] = ()) -> None:
+    """Quantize a decoder's output projection, and nothing else, to blocks of 4 bits.
+
+    Raises:
+        RecipeError: ``float_matmuls`` names a product that the graph does not have.
+    """
+    named(source, float_matmuls)
+    head = [] if _HEAD in float_matmuls else [f"{_HEAD}/MatMul"]
+    others = {node.name for node in Weights(source).model.graph.node} - {*head}
+    rewrite_products(source, target, InBlocks(4), kept=others)
 
 
 def to_dynamic_int8(source: Path, target: Path, float_matmuls: Sequence[str] = ()) -> None:

@@ -202,10 +202,14 @@ class Workstation:
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         return path
 
-    def export(self, *arguments, out=None):
-        """Run the command and return its result."""
+    def run(self, *arguments):
+        """Run ``python -m export`` and return its result."""
         from export.__main__ import main
 
+        return CliRunner().invoke(main, [*map(str, arguments)], catch_exceptions=False)
+
+    def export(self, *arguments, out=None):
+        """Build a bundle and return the command's result."""
         folders = {
             "--out": out or self.out,
             "--work": self.root / "work",
@@ -213,7 +217,7 @@ class Workstation:
             "--sounds": self.root / "no-sounds",
         }
         options = [str(part) for pair in folders.items() for part in pair]
-        return CliRunner().invoke(main, [*map(str, arguments), *options], catch_exceptions=False)
+        return self.run(*arguments, *options)
 
 
 @pytest.fixture

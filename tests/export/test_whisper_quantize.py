@@ -6,7 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_asr.sessions import Session, tensor
-from export.whisper_quantize import scale_rows, to_dynamic_int8
+from export.errors import RecipeError
+from export.whisper_quantize import scale_rows, shrink_head, to_dynamic_int8
 
 pytestmark = pytest.mark.export
 
@@ -82,3 +83,51 @@ def test_one_loud_row_no_longer_drowns_the_others_in_int8(graph, tmp_path):
 
     assert errors["scaled"] < 0.02
     assert errors["plain"] > 10 * errors["scaled"]
+
+
+@pytest.fixture
+def decoder(tmp_path):
+    """Return a graph with a hidden product and an output projection."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "inner"], ["hidden"], name="/layers.0/up/MatMul"),
+        helper.make_node("MatMul", ["hidden", "head"], ["logits"], name="/head/MatMul"),
+    ]
+    shapes = {"inner": (24, 64), "head": (64, 96)}
+    made = helper.make_graph(
+        nodes,
+        "decoder",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 24])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 96])],
+        [
+            numpy_helper.from_array(RANDOM.normal(size=shape).astype(np.float32), name)
+            for name, shape in shapes.items()
+        ],
+    )
+    path = tmp_path / "decoder.onnx"
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, path)
+    return path
+
+
+def _operators(path):
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+def test_the_output_projection_alone_gets_four_bits(decoder, tmp_path):
+    small = tmp_path / "small.onnx"
+    shrink_head(decoder, small)
+    rows = RANDOM.normal(size=(3, 24)).astype(np.float32)
+    wanted = Session(decoder, n_threads=1).run({"x": tensor(rows)}, ["logits"])["logits"].numpy()
+    found = Session(small, n_threads=1).run({"x": tensor(rows)}, ["logits"])["logits"].numpy()
+
+    assert _operators(small) == ["MatMul", "MatMulNBits"]
+    assert small.stat().st_size < decoder.stat().st_size
+    assert np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < 0.15
+
+
+def test_an_output_projection_that_a_recipe_keeps_stays_float(decoder, tmp_path):
+    shrink_head(decoder, tmp_path / "kept.onnx", ["/head"])
+
+    assert _operators(tmp_path / "kept.onnx") == ["MatMul", "MatMul"]
+    with pytest.raises(RecipeError, match="no product"):
+        shrink_head(decoder, tmp_path / "no.onnx", ["/haed"])
