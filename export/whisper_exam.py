@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from export.scores import Errors, count_errors
+from edge_asr.evaluation.scoring import Errors, count_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
