@@ -96,7 +96,7 @@ class Teacher:
             encoder_outputs=encoded,
             do_sample=False,
             num_beams=1,
-            max_new_tokens=self._model.config.max_target_positions // 2,
+            max_new_tokens=_most_tokens(self._model),
             return_dict_in_generate=False,
             **(asked if multilingual else {}),
         )[0].tolist()
@@ -163,7 +163,7 @@ class Student:
                 decoder_input_ids=torch.tensor([lesson.token_ids[: lesson.n_prompt]]),
                 do_sample=False,
                 num_beams=1,
-                max_new_tokens=2 * len(lesson.token_ids) + 16,
+                max_new_tokens=min(2 * len(lesson.token_ids) + 16, _most_tokens(self._model)),
             )[0]
         return [token for token in found.tolist() if token < end]
 
@@ -212,3 +212,8 @@ def train(
         nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
         optimizer.step()
         observe(step, float(loss.detach()))
+
+
+def _most_tokens(model: WhisperForConditionalGeneration) -> int:
+    """Return how many tokens a text may have, as Whisper's own decoder has it."""
+    return int(model.config.max_target_positions) // 2

@@ -95,34 +95,38 @@ def test_a_file_that_is_no_adapter_is_one_sentence(tmp_path, content):
         read_adapter(path)
 
 
-def test_a_site_teaches_its_own_recordings_and_builds_a_bundle(shared_workstation, speech_folder):
+def test_a_site_teaches_its_own_recordings_and_builds_a_bundle(
+    shared_workstation, checkpoint, speech_folder
+):
     station = shared_workstation
     recipe, adapter = station.recipe(), station.root / "site.safetensors"
     asked = ["adapt", recipe, "--speech", speech_folder, "--out", adapter, "--steps", 5]
-    asked += ["--work", station.root / "work", "--margin", 40]
+    asked += ["--work", station.root / "work", "--margin", 40, "--from", checkpoint]
     result = station.run(*asked)
     assert result.exit_code == 0, result.output
     assert "pieces that were kept aside" in result.output
-    result = station.export(recipe, "--adapter", adapter, out=station.root / "adapted")
+    named = ("--from", checkpoint)
+    result = station.export(recipe, *named, "--adapter", adapter, out=station.root / "adapted")
     assert result.exit_code == 0, result.output
 
     bundle = open_bundle(station.root / "adapted" / "tiny")
     assert bundle.manifest.model["window"] == {"margin": 40}
     assert bundle.manifest.source["adapter"]["sha256"] == read_adapter(adapter).sha256
-    plain = station.export(recipe, out=station.root / "plain")
+    plain = station.export(recipe, *named, out=station.root / "plain")
     assert plain.exit_code == 0, plain.output
     margin = open_bundle(station.root / "plain" / "tiny").manifest.model["window"]["margin"]
     assert margin > 40, "published weights need more behind an utterance"
 
 
-def test_an_adapter_for_other_weights_is_not_merged(workstation, taught):
+def test_an_adapter_for_other_weights_is_not_merged(workstation, checkpoint, taught):
     path = workstation.root / "other.safetensors"
     taught[0].adapter.save(path, {"margin": "40", "weights": "those of another model"})
-    result = workstation.export(workstation.recipe(), "--adapter", path)
+    named = ("--from", checkpoint)
+    result = workstation.export(workstation.recipe(), *named, "--adapter", path)
 
     assert result.exit_code != 0
     assert "an adapter for other weights than these" in result.output
-    result = workstation.export(workstation.recipe(adapter=path.name))
+    result = workstation.export(workstation.recipe(adapter=path.name), *named)
     assert result.exit_code == 0, result.output
     assert "adapter" not in open_bundle(workstation.out / "tiny").manifest.source
 
@@ -171,8 +175,8 @@ def test_recordings_are_found_with_a_manifest_and_without(
 
 
 @pytest.fixture
-def tiny_recognizer(shared_workstation):
-    result = shared_workstation.export(shared_workstation.recipe(), out=shared_workstation.out)
+def tiny_recognizer(shared_workstation, checkpoint):
+    result = shared_workstation.export(shared_workstation.recipe(), "--from", checkpoint)
     assert result.exit_code == 0, result.output
     return WhisperRecognizer(open_bundle(shared_workstation.out / "tiny"), n_threads=1)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asr.recognizers.decoding import greedy, likeliest
+from edge_asr.recognizers.decoding import GreedySearch, likeliest
 from edge_asr.recognizers.speculative import LONGEST_WINDOW, Draft, Verified, speculative
 
 END = 0
@@ -49,11 +49,20 @@ class HashingDecoder:
         self.fed = self.fed[: len(self.fed) - n_tokens]
 
 
+def greedy(decoder, **limits):
+    """Decode token by token."""
+    search = GreedySearch(**limits)
+    logits = decoder.logits()
+    while (token := search.take(likeliest(logits))) is not None:
+        logits = decoder.feed([token])
+    return search.decoded()
+
+
 def both(decoder_of, draft, max_tokens=100):
     """Decode with and without a draft; return both results and the drafting decoder."""
     plain, drafting = decoder_of(), decoder_of()
     limits = {"end_token": END, "max_tokens": max_tokens}
-    expected = greedy(plain, plain.logits(), **limits)
+    expected = greedy(plain, **limits)
     found = speculative(drafting, likeliest(drafting.logits()), Draft(draft), **limits)
     return expected, found, drafting
 
