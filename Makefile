@@ -60,7 +60,7 @@ lint: setup-test ## ruff and mypy
 
 bundle: $(BUNDLES)/.made ## export the model bundles (whisper-base, whisper-tiny.en, silero-vad)
 
-$(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml export/*.py)
+$(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml models/adapters/* export/*.py)
 	$(BIN)/python -m export sample
 	echo "the model bundles; the first time this takes some minutes"
 	for recipe in silero-vad whisper-base whisper-tiny.en; do
