@@ -15,6 +15,7 @@ from edge_asr.errors import BundleError
 from edge_asr.manifest import seal_line, sha256_of
 from edge_asr.prepared import RECORD, preparation_problem, prepared_directory, prepared_graph
 from edge_asr.preparing import prepare_bundle
+from edge_asr.recognizers.whisper import ENCODER
 from edge_asr.sessions import open_session, tensor
 from export.blocks import InBlocks
 from export.rewriting import rewrite_products
@@ -200,8 +201,10 @@ def test_without_room_nothing_is_prepared_and_the_sentence_says_how_much_it_take
     assert preparation_problem(bundle.directory, bundle.sha256) == "not prepared for this machine"
 
 
-def test_a_bundle_is_prepared_from_the_command_line(bundle, program):
-    place = str(bundle.directory.parent)
+def test_a_bundle_is_prepared_from_the_command_line(shared_workstation, checkpoint, program):
+    built = shared_workstation.export(shared_workstation.recipe(), "--from", checkpoint)
+    assert built.exit_code == 0, built.output
+    place = str(shared_workstation.out)
 
     before = program.run("bundle", "info", "tiny", EDGE_ASR_BUNDLES=place).stdout
     result = program.run("bundle", "prepare", "tiny", EDGE_ASR_BUNDLES=place)
@@ -209,7 +212,7 @@ def test_a_bundle_is_prepared_from_the_command_line(bundle, program):
 
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("prepared tiny for this machine: ")
-    assert GRAPH in result.stderr
+    assert ENCODER in result.stderr
     assert "not prepared for this machine" in before
     assert "not prepared" not in after
-    assert prepared_graph(bundle, GRAPH) is not None
+    assert prepared_graph(open_bundle(shared_workstation.out / "tiny"), ENCODER) is not None
