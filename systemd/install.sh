@@ -153,7 +153,7 @@ install_units() {
   staging && root=$DESTDIR/usr/lib
   install -d "$root"/{systemd/system,udev/rules.d,sysusers.d,tmpfiles.d}
   local unit
-  for unit in "$here"/*.service "$here"/*.socket "$here"/*.target; do
+  for unit in "$here"/*.service "$here"/*.socket "$here"/*.timer "$here"/*.target; do
     install -m 644 "$unit" "$root/systemd/system/"
     sed -i "s|/opt/edge-asr/|$PREFIX/|g" "$root/systemd/system/${unit##*/}"
   done

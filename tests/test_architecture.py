@@ -48,6 +48,7 @@ LAYERS = (
         "transcribe",
         "evaluation",
         "serve",
+        "bridges",
         "buffering",
         "entries",
         "accounts",
@@ -76,7 +77,7 @@ DOORS = {
     "onnxruntime": {"sessions.py"},
     "pyaudio": {"capture/portaudio_child.py"},
     "rich": {"cli/"},
-    "prometheus_client": {"serve/"},
+    "prometheus_client": {"bridges/metrics.py"},
     "python_multipart": set(),  # starlette's, for forms
     "soundfile": {"audio.py"},
     "soxr": {"capture/resampling.py"},

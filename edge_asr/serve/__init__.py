@@ -8,6 +8,7 @@ It is a reader of the store like any other, in a process of its own. ::
     asked.py         what a query asks for        reading.py       the log, read
     following.py     the feed of events           live.py          what happens at this moment
     condition.py     how the appliance is         correcting.py    a person's corrections
+    scraping.py      metrics
     openapi.py       the API's description        page/            what a browser shows
     app.py           puts it all together         server.py        runs it
 """

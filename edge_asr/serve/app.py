@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from edge_asr.errors import EdgeAsrError
-from edge_asr.serve import about, correcting, following, reading
+from edge_asr.serve import about, correcting, following, reading, scraping
 from edge_asr.serve.access import Guard
 from edge_asr.serve.bounds import Bounds
 from edge_asr.serve.headers import SafeHeaders
@@ -30,6 +30,7 @@ def routes() -> list[Route]:
     """Return every path of the API."""
     return [
         Route("/health", about.health),
+        Route("/metrics", scraping.metrics),
         Route("/v1/state", about.state),
         Route("/v1/settings", about.settings),
         Route("/v1/openapi.json", about.openapi),

@@ -40,13 +40,11 @@ class Conditions:
     """Says how the appliance is.
 
     Args:
-        state_dir: whose.
         config: which microphones there should be.
         readers: connections to its log.
     """
 
-    def __init__(self, state_dir: Path, config: Config, readers: Readers) -> None:
-        self._state_dir = state_dir
+    def __init__(self, config: Config, readers: Readers) -> None:
         self._config = config
         self._readers = readers
         self._lock = asyncio.Lock()
@@ -61,22 +59,30 @@ class Conditions:
         """
         async with self._lock:
             if time.monotonic() - self._seen_at_s >= FRESH_S:
-                self._seen = await self._readers.ask(self._look)
+                self._seen = await self._readers.ask(
+                    lambda store: condition_of(store, self._config)
+                )
                 self._seen_at_s = time.monotonic()
             return self._seen
 
-    def _look(self, store: Store) -> dict[str, Any]:
-        active = store.alarms.active()
-        return {
-            "version": __version__,
-            "time_utc": rfc3339(time.time_ns()),
-            "microphones": microphones(store, self._config, active),
-            "recognizer": _recognizer(store, self._state_dir),
-            "temperature_c": hottest_c(),
-            "warm_from_c": self._config.second_pass.max_temperature_c or None,
-            "disk": _disk(self._state_dir, self._config.retention.min_free_mb),
-            "alarms": [alarm_fields(alarm) for alarm in active],
-        }
+
+def condition_of(store: Store, config: Config) -> dict[str, Any]:
+    """Return how the appliance is.
+
+    Raises:
+        StoreError: the log cannot be read.
+    """
+    active = store.alarms.active()
+    return {
+        "version": __version__,
+        "time_utc": rfc3339(time.time_ns()),
+        "microphones": microphones(store, config, active),
+        "recognizer": _recognizer(store, store.state_dir),
+        "temperature_c": hottest_c(),
+        "warm_from_c": config.second_pass.max_temperature_c or None,
+        "disk": _disk(store.state_dir, config.retention.min_free_mb),
+        "alarms": [alarm_fields(alarm) for alarm in active],
+    }
 
 
 def microphones(store: Store, config: Config, active: list[Alarm]) -> list[dict[str, Any]]:

@@ -210,6 +210,13 @@ def _of_the_appliance() -> Described:
         "/v1/state": {"get": operation("How the appliance is.", reference("State"))},
         "/v1/settings": {"get": operation("Every setting and its value.", reference("Settings"))},
         "/v1/openapi.json": {"get": operation("This description.", {"type": "object"})},
+        "/metrics": {
+            "get": operation(
+                "How the appliance is and was, for Prometheus.",
+                {"type": "string"},
+                media="text/plain",
+            )
+        },
         "/health": {"get": operation("Whether the log can be read.", reference("Health"))},
     }
 

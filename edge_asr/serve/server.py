@@ -15,6 +15,7 @@ from edge_asr.serve.condition import Conditions
 from edge_asr.serve.connections import Connection
 from edge_asr.serve.live import Live
 from edge_asr.serve.readers import Readers
+from edge_asr.serve.scraping import Metrics
 from edge_asr.serve.site import Site
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def site_at(state_dir: Path, config: Config, config_file: str | None) -> Site:
         exports=Readers(state_dir, n_threads=1),
         writer=Readers(state_dir, n_threads=1, readonly=False),
         live=Live(state_dir, "serve"),
-        conditions=Conditions(state_dir, config, readers),
+        conditions=Conditions(config, readers),
+        metrics=Metrics(config, readers),
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge_asr.serve.condition import Conditions
     from edge_asr.serve.live import Live
     from edge_asr.serve.readers import Readers
+    from edge_asr.serve.scraping import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Site:
     """The one that writes."""
     live: Live
     conditions: Conditions
+    metrics: Metrics
 
 
 def site_of(request: Request) -> Site:

@@ -26,6 +26,7 @@ from edge_asr.store.corrections import Corrections
 from edge_asr.store.database import Database
 from edge_asr.store.dating import Dating
 from edge_asr.store.doorbell import Doorbell
+from edge_asr.store.events import log_name
 from edge_asr.store.files import file_errors, make_directory
 from edge_asr.store.gaps import Gaps
 from edge_asr.store.integrity import Integrity
@@ -37,6 +38,7 @@ from edge_asr.store.news import News
 from edge_asr.store.pace import recent_rtf
 from edge_asr.store.passes import Passes
 from edge_asr.store.retention import Retention
+from edge_asr.store.totals import Counting
 from edge_asr.store.transcripts import Transcripts
 from edge_asr.store.utterances import Utterances
 from edge_asr.store.watches import Watches
@@ -71,6 +73,7 @@ class Store:
         self.log = Log(database)
         self.news = News(database)
         self.integrity = Integrity(database, state_dir)
+        self.counting = Counting(database)
         self.doorbell = Doorbell(state_dir)
         self._database = database
 
@@ -108,6 +111,11 @@ class Store:
     def corrected_utc_ns(self, moment: Instant) -> int | None:
         """Return when a recorded moment really was, where that is known better by now."""
         return Dating(self._database).corrected_utc_ns(moment)
+
+    @property
+    def log_name(self) -> str:
+        """What tells this log from every other one."""
+        return log_name(self._database)
 
     @property
     def data_version(self) -> int:

@@ -68,3 +68,10 @@ def events(database: Database, *kinds: EventKind) -> list[Event]:
         Event(event_id, EventKind(kind), json.loads(detail), created_utc_ns)
         for event_id, kind, detail, created_utc_ns in rows
     ]
+
+
+def log_name(database: Database) -> str:
+    """Return what tells this log from every other one: it was drawn when the log was made."""
+    kinds = (EventKind.BEGUN.value,)
+    row = database.row("SELECT detail FROM events WHERE kind = ? ORDER BY id LIMIT 1", kinds)
+    return str(json.loads(row[0]).get("log", "")) if row else ""

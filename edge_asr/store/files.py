@@ -86,3 +86,31 @@ def lock_file(path: Path, *, create: bool) -> int | None:
             os.close(descriptor)
             return None
         os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int, durable: bool = True) -> None:
+    """Write a file aside and rename it: whoever reads it gets all of the old or all of the new.
+
+    Args:
+        path: where; what is there is replaced.
+        content: of the file.
+        mode: who may read it, whatever the process's mask.
+        durable: be sure that it survives a power cut. Otherwise it may be empty then.
+
+    Raises:
+        OSError: it cannot be written; what was there is as it was.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with aside.open("wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync(path.parent)

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = ROOT / "systemd"
 UNITS = (
     "edge-asr-listen@.service",
+    "edge-asr-metrics.service",
+    "edge-asr-metrics.timer",
     "edge-asr-recognize.service",
     "edge-asr-serve.service",
     "edge-asr-serve.socket",

@@ -13,7 +13,10 @@ from edge_asr.settings import SECTIONS
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
 SERVICES = ["edge-asr-listen@.service", "edge-asr-recognize.service", "edge-asr-serve.service"]
+JOBS = ["edge-asr-metrics.service"]
+"""Those that a timer starts, and that end by themselves."""
 HIGHEST_EXPOSURE = {
+    "edge-asr-metrics.service": 0.2,
     "edge-asr-listen@.service": 0.6,
     "edge-asr-recognize.service": 0.2,
     "edge-asr-serve.service": 0.4,
@@ -49,7 +52,8 @@ def analyze():
 @pytest.fixture
 def runnable_units(tmp_path):
     """Copy the units, with a program that exists on this machine."""
-    for path in [*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.socket"), *SYSTEMD.glob("*.target")]:
+    kinds = ("service", "socket", "target", "timer")
+    for path in [path for kind in kinds for path in SYSTEMD.glob(f"*.{kind}")]:
         text = path.read_text(encoding="utf-8").replace("/opt/edge-asr/bin/edge-asr", "/bin/true")
         (tmp_path / path.name).write_text(text, encoding="utf-8")
     return tmp_path
@@ -61,6 +65,8 @@ def test_systemd_finds_no_fault_in_the_units(analyze, runnable_units):
         "edge-asr-recognize.service",
         "edge-asr-serve.service",
         "edge-asr-serve.socket",
+        "edge-asr-metrics.service",
+        "edge-asr-metrics.timer",
         "edge-asr.target",
     )
     result = analyze("verify", *(runnable_units / name for name in names))
@@ -74,14 +80,14 @@ def test_systemd_does_find_the_fault_in_a_faulty_unit(analyze, runnable_units):
     assert "'WatchDogSec'" in analyze("verify", path).stderr
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *JOBS])
 def test_a_service_is_hardly_exposed(analyze, name):
     result = analyze("security", "--offline=true", SYSTEMD / name)
     exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", result.stdout)[1])
     assert exposure <= HIGHEST_EXPOSURE[name]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *JOBS])
 def test_a_service_has_no_network_and_no_privileges(name):
     service = Unit(name)["Service"]
     assert service["PrivateNetwork"] == "yes"
@@ -101,7 +107,7 @@ def test_a_service_is_started_again_for_ever_and_waits_for_no_network(name):
     assert "network" not in unit["Unit"]["After"]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *JOBS])
 def test_all_services_share_the_state_and_neither_changes_the_models(name):
     service = Unit(name)["Service"]
     assert service["StateDirectory"] == "edge-asr"
@@ -145,7 +151,7 @@ def test_the_watchdog_gives_the_slowest_step_its_time(name):
     assert listening or watchdog_s >= 6 * longest_heard_at_once_s
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *JOBS])
 def test_a_service_calls_a_command_that_exists(name):
     from edge_asr.cli import COMMANDS, edge_asr
 
@@ -202,6 +208,10 @@ def test_the_example_configuration_explains_every_setting():
     lines = (SYSTEMD / "config.example.yaml").read_text(encoding="utf-8").splitlines()
     for path, section in SECTIONS.items():
         for name in section.__struct_fields__:
+            if getattr(Config(), path.removesuffix("[]"), None) == []:  # shown, but not set
+                shown = [line for line in lines if re.match(rf"# .*\b{name}:", line)]
+                assert shown, f"{path}.{name} is missing"
+                continue
             places = [i for i, line in enumerate(lines) if re.match(rf"[ -]*{name}:", line)]
             assert places, f"{path}.{name} is missing"
             for place in places:

@@ -1,0 +1,7 @@
+"""Bridges to what a site already has: metrics, and more. Each is off until it is asked for.
+
+They read the store like any other reader, each in a process of its own, and hold up nobody. ::
+
+    metrics.py       how the appliance is and was, in Prometheus' text format
+    textfile.py      the same as a file, for a board without an open port
+"""
