@@ -52,6 +52,7 @@ LAYERS = (
         "buffering",
         "entries",
         "accounts",
+        "mute_switch",
     },
     {"cli"},
 )

@@ -73,6 +73,7 @@ def _die_with(parent_pid: int) -> None:
     # Ctrl-C and systemd's SIGTERM go to the parent, which ends this process when it has drained it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it mutes, and may go to the whole service
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it died before it could be told to
         os._exit(1)

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recognize": ("edge_asr.cli.loops:recognize", "Transcribe what is in the store."),
     "transcribe": ("edge_asr.cli.transcribe:transcribe", "Print the text of sound files."),
     "retranscribe": ("edge_asr.cli.passes:retranscribe", "Transcribe what is stored again."),
+    "mute": ("edge_asr.cli.mute:mute", "Record nothing until it is unmuted."),
+    "unmute": ("edge_asr.cli.mute:unmute", "Record again what was muted."),
     "devices": ("edge_asr.cli.devices:devices", "List the microphones of this machine."),
     "levels": ("edge_asr.cli.devices:levels", "Show how loud a microphone hears, live."),
     "log": ("edge_asr.cli.log:log", "Read what was said: tail, show, search, export."),

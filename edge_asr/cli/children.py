@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -65,6 +66,10 @@ class Child:
         """Let it finish what it has at hand and end."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
+
+    def toggle_mute(self) -> None:
+        """Mute a listener, or unmute it."""
+        self._process.send_signal(signal.SIGUSR1)
 
     def stop(self) -> None:
         """End it: by asking, and by force where that does not help."""

@@ -43,9 +43,10 @@ def printer(
         feed: is told of all of them, too.
     """
     told_level_at = -LEVEL_INTERVAL_S
+    told_words = ""
 
     def show(event: ListenEvent | RecognizeEvent) -> None:
-        nonlocal told_level_at
+        nonlocal told_level_at, told_words
         is_text = output == "text"
         has_onlookers = feed is not None and feed.has_onlookers
         if isinstance(event, Heard):
@@ -60,7 +61,10 @@ def printer(
         if not is_text:
             click.echo(line)
         elif not isinstance(event, Heard | Partial):  # spoken words, and not the last word either
-            click.echo(in_words(fields), err=True)
+            words = in_words(fields)
+            if words != told_words or not isinstance(event, SourceStatus):  # said each second
+                click.echo(words, err=True)
+            told_words = words
 
     return show
 
@@ -180,4 +184,4 @@ def _what_happened(event: Event) -> str:
     return words
 
 
-_STATE_WORDS = {"hearing": "listening", "no_device": "no microphone"}
+_STATE_WORDS = {"hearing": "listening", "no_device": "no microphone", "muted": "muted"}

@@ -25,6 +25,8 @@ _REMEDIES = {
     AlarmCode.RECOGNIZER_BEHIND: "Use a smaller bundle, or name one as backlog.fallback_bundle.",
 }
 _CATCHES_UP = "It is taken back when the backlog is half of its threshold."
+_HANGS_AFTER_S = 90.0
+"""A listener leaves a heartbeat every 30 s, whatever it hears."""
 _BROKEN = {AlarmCode.MIC_GONE, AlarmCode.MIC_SILENT, AlarmCode.MIC_STUCK}
 """Alarms of which each second costs what is said."""
 
@@ -37,9 +39,10 @@ def check_microphones(context: Context) -> Iterator[Finding]:
     remedy = "Plug it in, or correct the configuration; edge-asr devices prints what is there."
     present = None
     for wanted in context.config.microphones:
+        yield from _muted(context, wanted.name)
         if is_listened_to(context.state_dir, wanted.name):
             # A microphone in use cannot be opened again, so PortAudio may not list it.
-            yield ok("microphone", f"{wanted.name} is being listened to.")
+            yield _listened_to(context, wanted.name)
             continue
         try:
             present = list_microphones() if present is None else present
@@ -47,6 +50,31 @@ def check_microphones(context: Context) -> Iterator[Finding]:
             yield ok("microphone", f"{wanted.name} is {found.title} ({found.sample_rate} Hz).")
         except MicrophoneError as error:
             yield problem("microphone", f"{wanted.name}: {error}.", remedy)
+
+
+def _muted(context: Context, name: str) -> Iterator[Finding]:
+    from edge_asr.formats import rfc3339
+    from edge_asr.store.mutes import MuteFiles
+
+    since_utc_ns = MuteFiles(context.state_dir).since_utc_ns(name)
+    if since_utc_ns is not None:
+        sentence = f"{name} is muted since {rfc3339(since_utc_ns)}: nothing of it is recorded."
+        yield warning("microphone", sentence, f"When it may be: edge-asr unmute --source {name}")
+
+
+def _listened_to(context: Context, name: str) -> Finding:
+    """Say whether what is heard is stored, too."""
+    from edge_asr.clock import now
+    from edge_asr.store import DATABASE, Store
+
+    behind_s = 0.0
+    if (context.state_dir / DATABASE).exists():
+        with Store.open(context.state_dir, readonly=True) as store:
+            behind_s = store.watches.behind_s(name, now())
+    if behind_s <= _HANGS_AFTER_S:
+        return ok("microphone", f"{name} is being listened to.")
+    sentence = f"{name} is listened to, but nothing was stored for {behind_s:.0f} s: it hangs."
+    return problem("microphone", sentence, "Look at the disk, and start edge-asr listen anew.")
 
 
 def check_backlog(context: Context) -> Iterator[Finding]:

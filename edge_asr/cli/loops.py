@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_asr.cli.signals import begin_anew, stop_event
+from edge_asr.cli.signals import begin_anew, hold_usr1, on_usr1, stop_event
 from edge_asr.errors import EdgeAsrError
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def listen(
 ) -> None:
     """Write what a microphone hears into the store, utterance by utterance.
 
-    Nothing is transcribed here; edge-asr recognize does that, in its own time.
+    Nothing is transcribed here; edge-asr recognize does that, in its own time. SIGUSR1 mutes it, or
+    unmutes it, like edge-asr mute.
 
     \b
     Examples:
@@ -71,15 +72,18 @@ def listen(
     from edge_asr.alarming import AlarmBook
     from edge_asr.backlog import RecognizerWatch
     from edge_asr.capture.liveness import Liveness
+    from edge_asr.capture.muting import Muting
     from edge_asr.capture.vad import open_vad
     from edge_asr.cli.events import printer
     from edge_asr.cli.status import noted
     from edge_asr.listen import Listener
+    from edge_asr.mute_switch import MuteSwitch
     from edge_asr.store import Store
     from edge_asr.store.feed import Feed
 
     if fast and wav is None:
         raise click.UsageError("--fast goes with --wav")
+    hold_usr1()
     notifier = context.notifier()
     stop = stop_event(also_when_stdin_closes=is_child)
     vad = open_vad(context.open_vad_bundle())
@@ -98,6 +102,15 @@ def listen(
         watch = RecognizerWatch(
             store, context.config.backlog.stopped_after_s, AlarmBook(store, "", show)
         )
+        switch = MuteSwitch(
+            store.mutes, source.name, lambda why: click.echo(f"edge-asr: {why}", err=True)
+        )
+        on_usr1(switch.toggle)
+
+        def look_around() -> None:
+            switch.log()
+            watch.look()
+
         listener = Listener(
             store,
             vad,
@@ -106,13 +119,16 @@ def listen(
             observe=show,
             liveness=None if fast else Liveness(context.config.liveness),
             live=not fast,
-            look_around=watch.look,
+            look_around=look_around,
             keep=rejected.keep if context.config.vad.keep_rejected_h else None,
             attend=lambda closely: source.attend(closely=closely),
         )
         notifier.ready(f"listening to {source.name}")
         with source:
-            listener.listen(source, alive=notifier.alive)
+            listener.listen(
+                source if fast else Muting(source, switch.is_muted), alive=notifier.alive
+            )
+        switch.log()
         notifier.stopping()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import click
 from edge_asr.capture.devices import list_microphones
 from edge_asr.cli.children import Child, Said
 from edge_asr.cli.loops import partials_option
-from edge_asr.cli.signals import stop_event
+from edge_asr.cli.signals import hold_usr1, on_usr1, stop_event
 from edge_asr.cli.view import LiveView, PlainView
 from edge_asr.errors import EdgeAsrError, MicrophoneError
 from edge_asr.store import Store
@@ -56,6 +57,7 @@ def run(
       edge-asr run
       edge-asr run --wav interview.flac
     """
+    hold_usr1()
     context.open_vad_bundle()  # a missing bundle is one sentence here, not one for each child
     context.open_speech_bundle()
     if wav is None and fallback is not None and not _has_microphone():
@@ -122,8 +124,11 @@ class _Run:
 
     def run(self) -> None:
         recognizer = self._start("recognize", self._recognizer_arguments)
-        for name, arguments in self._listener_arguments.items():
+        listeners = [
             self._start(f"listen {name}", arguments)
+            for name, arguments in self._listener_arguments.items()
+        ]
+        on_usr1(partial(_toggle_mute, listeners))
         try:
             with self._view:
                 while not self._stop.is_set() and self._children:
@@ -159,6 +164,11 @@ class _Run:
             self._children.remove(child)
             if status:
                 raise EdgeAsrError(f"{child.title} ended with status {status}; see above for why")
+
+
+def _toggle_mute(listeners: list[Child]) -> None:
+    for listener in listeners:
+        listener.toggle_mute()
 
 
 def _global_options(context: Context) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a loop ends: by a signal, by the end of its standard input, or to begin anew."""
+"""What signals do to a loop: it ends, is muted, or begins anew."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 
@@ -37,6 +38,21 @@ def _set_at_end_of_stdin(stop: threading.Event) -> None:
     stop.set()
     # Wake the main thread out of whatever it waits for.
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def hold_usr1() -> None:
+    """Let a SIGUSR1 wait until :func:`on_usr1`: it would end a process that is still starting."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+
+
+def on_usr1(act: Callable[[], None]) -> None:
+    """Call ``act`` at each SIGUSR1, in the main thread, between two of its steps."""
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        act()
+
+    signal.signal(signal.SIGUSR1, handle)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
 
 def begin_anew() -> NoReturn:

@@ -120,7 +120,7 @@ class LiveView:
     def _source_line(self, source: str) -> Text:
         state = self._states.get(source)
         if state is not None and state["state"] != "hearing":
-            return Text(f"{source}: no microphone: {state['detail']}", style="bold red")
+            return Text(in_words(state), style="bold red")
         level = self._levels.get(source)
         if level is None:
             return Text(f"{source}: opening ...", style="dim")

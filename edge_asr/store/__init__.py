@@ -6,6 +6,7 @@
     ├── log.sqlite3             rows: utterances, transcripts, gaps, watches, alarms, the words, ...
     ├── audio/2026/11/24/       one FLAC file for each utterance
     ├── open/                   utterances that are being spoken
+    ├── muted/                  a file for each source that is muted
     ├── rejected/               what was nearly taken for speech, for a while; no part of the log
     ├── damaged/                what a repair could not use; never deleted
     ├── locks/                  one recognizer, one listener for each source
@@ -34,6 +35,7 @@ from edge_asr.store.ledger import Ledger
 from edge_asr.store.locks import listener_lock, recognizer_lock
 from edge_asr.store.log import Log
 from edge_asr.store.migrating import check_version, migrate
+from edge_asr.store.mutes import Mutes
 from edge_asr.store.news import News
 from edge_asr.store.pace import recent_rtf
 from edge_asr.store.passes import Passes
@@ -67,6 +69,7 @@ class Store:
         self.passes = Passes(database)
         self.gaps = Gaps(database)
         self.watches = Watches(database)
+        self.mutes = Mutes(database, state_dir)
         self.anchors = Anchors(database)
         self.alarms = Alarms(database)
         self.ledger = Ledger(database, state_dir)

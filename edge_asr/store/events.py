@@ -30,6 +30,9 @@ class EventKind(StrEnum):
     HELD = "held"
     """Utterances were put under hold: retention leaves them alone."""
     RELEASED = "released"
+    MUTED = "muted"
+    """Somebody muted a source: what it hears is dropped until it is unmuted."""
+    UNMUTED = "unmuted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,12 @@ def _recognizer_path(state_dir: Path) -> Path:
 
 
 def _listener_path(state_dir: Path, source: str) -> Path:
-    # A sound file's name may hold anything.
-    name = source if _PLAIN_NAME.fullmatch(source) else _digest(source)
-    return state_dir / "locks" / f"listen-{name}.lock"
+    return state_dir / "locks" / f"listen-{name_on_disk(source)}.lock"
+
+
+def name_on_disk(source: str) -> str:
+    """Return what a file about a source is called: the name of a sound file may hold anything."""
+    return source if _PLAIN_NAME.fullmatch(source) else _digest(source)
 
 
 def _digest(name: str) -> str:

@@ -91,7 +91,7 @@ class Watch:
         progress.position_ns = max(progress.position_ns, end_ns)
         progress.n_samples += n_samples
         progress.n_invalid += n_invalid
-        progress.state = SourceState.HEARING
+        self._turn(SourceState.HEARING)
         progress.has_heard = True
 
     def missed(self, end_ns: int) -> None:
@@ -100,8 +100,14 @@ class Watch:
 
     def absent(self, state: SourceState, now_ns: int) -> None:
         """Take note that there is no sound since the last, and why."""
-        self.progress.state = state
+        self._turn(state)
         self.progress.now_ns = now_ns
+
+    def _turn(self, state: SourceState) -> None:
+        """Take note of a state; a change is worth a heartbeat, so that a death leaves it known."""
+        if state is not self.progress.state:
+            self.progress.state = state
+            self._beat_at_s = -HEARTBEAT_S
 
     def beat(self) -> None:
         """Leave a heartbeat if it is time. A disk that refuses is asked again: no time is lost.
@@ -183,6 +189,20 @@ class Watches:
             " ORDER BY w.id"
         )
         return {source: SourceState(state) for source, state in rows}
+
+    def behind_s(self, source: str, moment: Instant) -> float:
+        """Return how far the account of a source's listener lags behind now, in seconds.
+
+        A listener that stores what it hears, or tells of absence, is at most a heartbeat behind.
+        0 where none of this boot has left any.
+        """
+        row = self._database.row(
+            "SELECT max(h.end_monotonic_ns) FROM heartbeats h JOIN watches w ON w.id = h.watch_id"
+            " WHERE w.source = ? AND w.boot_id = ?",
+            (source, moment.boot_id),
+        )
+        end_ns = row[0] if row else None
+        return 0.0 if end_ns is None else max(0.0, (moment.monotonic_ns - end_ns) / 1e9)
 
     def _end_lost(self, source: str) -> None:
         with self._database.transaction():
