@@ -90,7 +90,7 @@ def check_backlog(context: Context) -> Iterator[Finding]:
         load, n_quarantined = load_of(store), store.transcripts.backlog().n_quarantined
     sentence = f"{load.in_words().capitalize()}."
     if load.n and not is_recognizing(context.state_dir):
-        sentence = f"{sentence[:-1]}; nothing transcribes them now."
+        sentence = f"{sentence[:-1]}; nobody transcribes now."
         yield warning("backlog", sentence, "Start edge-asr recognize; it catches up.")
     elif load.backlog_s > context.config.backlog.behind_s:
         yield warning("backlog", sentence, _REMEDIES[AlarmCode.RECOGNIZER_BEHIND])

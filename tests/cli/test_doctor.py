@@ -150,10 +150,10 @@ def test_utterances_that_nobody_transcribes_are_a_warning(doctor, program):
         found, _ = doctor()
         verdict, sentence, remedy = only(found, "backlog")
         assert (verdict, remedy) == ("warning", "Start edge-asr recognize; it catches up.")
-        assert sentence == "1 utterances (0 s) wait; nothing transcribes them now."
+        assert sentence == "1 utterance (0 s) waits; nobody transcribes now."
         with store.recognizing():
             found, _ = doctor()
-        assert only(found, "backlog")[:2] == ("ok", "1 utterances (0 s) wait.")
+        assert only(found, "backlog")[:2] == ("ok", "1 utterance (0 s) waits.")
 
 
 def test_each_active_alarm_is_told_with_its_reason_and_a_remedy(doctor, program):
