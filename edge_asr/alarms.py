@@ -29,6 +29,8 @@ class AlarmCode(StrEnum):
     """It gives samples that are no numbers."""
     DISK_REFUSES = "DISK-REFUSES"
     """The disk is full or failing: sound waits in memory, within a bound."""
+    LOG_DAMAGED = "LOG-DAMAGED"
+    """The database was damaged, and replaced by one with what could be read of it."""
     RECOGNIZER_BEHIND = "RECOGNIZER-BEHIND"
     """Speech comes faster than it is transcribed."""
     RECOGNIZER_STOPPED = "RECOGNIZER-STOPPED"

@@ -12,6 +12,7 @@
     ├── EvaluationError             nothing to evaluate, or a library for it is missing
     ├── MicrophoneError             no such microphone, or it cannot be opened
     └── StoreError                  the store cannot be opened, read or written
+        ├── DatabaseDamagedError    SQLite says that the database is malformed, or none at all
         ├── DiskRefusesError        for now: the disk is full, read-only or failing
         └── CorrectionError         a correction of something else than what stands
 
@@ -63,6 +64,10 @@ class MicrophoneError(EdgeAsrError):
 
 class StoreError(EdgeAsrError):
     """The store cannot be opened, read or written."""
+
+
+class DatabaseDamagedError(StoreError):
+    """The database is malformed, or no database."""
 
 
 class DiskRefusesError(StoreError):

@@ -14,8 +14,9 @@ entries in order, an ``end``. The rules, so that anyone may write this again::
 Hashes are lower-case hexadecimal; before the first entry the head is 64 zeros. The salt keeps a
 redacted text from being guessed by its digest: it goes with the text. An entry whose content is
 gone is in order if a later entry of the table ``events`` says why (``redacted``, ``removed``, or
-``forgotten`` for a beginning that is gone altogether). What a chain cannot show is in
-docs/integrity.md; above all, a cut-off end shows only against a head that was kept elsewhere.
+``forgotten`` for a beginning that is gone altogether). One that names entries as lost with a
+damaged database (``salvaged``) explains them, and does not excuse them. What a chain cannot show is
+in docs/integrity.md; above all, a cut-off end shows only against a head that was kept elsewhere.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Checker:
         self.head = FIRST_HEAD
         self.n_entries = 0
         self.n_excused = 0
+        self._holes: list[tuple[int, int]] = []
         self._missing: list[tuple[int, str]] = []
+        self._lost: list[tuple[int, int]] = []
         self._excused: list[tuple[int, int]] = []
         self._forgotten: set[tuple[int, str]] = set()
         self._started_after: tuple[int, str] | None = None
@@ -87,7 +90,7 @@ class Checker:
         if seq <= self.seq:
             yield f"{name}: out of order, it comes after entry {self.seq}"
         elif seq > self.seq + 1:
-            yield f"entries {self.seq + 1} to {seq - 1} were removed"
+            self._holes.append((self.seq + 1, seq - 1))
         elif head_of(entry, self.head) != entry["head"]:
             yield f"{name}: does not follow from entry {self.seq}: one of them was changed"
         self.seq, self.head = seq, entry["head"]
@@ -102,10 +105,16 @@ class Checker:
 
     def end(self) -> Iterator[str]:
         """Yield what shows only at the end."""
-        self._excused.sort()
+        for first, last in self._holes:
+            if _within(first, last, self._lost):
+                yield f"entries {first} to {last} were lost with a damaged database"
+            else:
+                yield f"entries {first} to {last} were removed"
         for seq, name in self._missing:
-            if any(first <= seq <= last for first, last in self._excused):
+            if _within(seq, seq, self._excused):
                 self.n_excused += 1
+            elif _within(seq, seq, self._lost):
+                yield f"{name}: its content was lost with a damaged database"
             else:
                 yield f"{name}: its content was removed, and no entry says why"
         if self._started_after and self._started_after not in self._forgotten:
@@ -124,8 +133,14 @@ class Checker:
         detail = json.loads(event.get("detail", "{}"))
         if event["kind"] in REASONS:
             self._excused += ranges_of(detail["entries"])
+        elif event["kind"] == "salvaged":
+            self._lost += ranges_of(detail["entries"])
         elif event["kind"] == "forgotten":
             self._forgotten.add((detail["last"], detail["head"]))
+
+
+def _within(first: int, last: int, ranges: list[tuple[int, int]]) -> bool:
+    return any(a <= first and last <= b for a, b in ranges)
 
 
 def check_export(lines: Iterable[str], kept: str, public_key: str) -> Iterator[str]:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from edge_asr import __version__
 from edge_asr.cli.findings import Finding, ok, problem, warning
-from edge_asr.cli.log_checks import check_alarms, check_backlog, check_clock, check_microphones
+from edge_asr.cli.log_checks import (
+    check_alarms,
+    check_backlog,
+    check_clock,
+    check_log,
+    check_microphones,
+)
 from edge_asr.errors import EdgeAsrError
 
 if TYPE_CHECKING:
@@ -182,6 +188,7 @@ CHECKS: dict[str, tuple[Callable[[Context], Iterator[Finding]], str]] = {
     "memory": (check_fit, "Copy or export the bundle again."),
     "microphone": (check_microphones, "Plug it in; edge-asr devices prints what is there."),
     "state": (check_state_directory, "Name another directory with --state."),
+    "log": (check_log, "Look at the disk and at the rights of the state directory."),
     "backlog": (check_backlog, "Keep a copy of the state directory before you repair it."),
     "alarms": (check_alarms, "Keep a copy of the state directory before you repair it."),
     "clock": (check_clock, "Set the clock."),

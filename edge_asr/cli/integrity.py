@@ -1,4 +1,4 @@
-"""``log verify``, ``head``, ``redact``, ``hold``, ``release``, ``key``: that the log is whole."""
+"""``log verify``, ``repair``, ``head``, ``redact``, ``hold``, ...: that the log is whole."""
 
 from __future__ import annotations
 
@@ -63,6 +63,27 @@ def verify(context: Context, head: str, without_sound: bool) -> None:  # noqa: F
             f"the log is not as it was written: {len(findings)} findings above; "
             "keep a copy of the state directory before anything else"
         )
+
+
+@click.command()
+@click.pass_obj
+def repair(context: Context) -> None:
+    """Look for damage in all of the database, however long it takes, and mend what there is.
+
+    A damaged database is kept in the state directory under damaged/; a new one has what could be
+    read of it. It also clears the alarm LOG-DAMAGED of an earlier repair.
+
+    \b
+    Example:
+      edge-asr log repair
+    """
+    from edge_asr.store.mending import acknowledge, mend
+
+    mended = mend(context.state_dir, whole=True)
+    with Store.open(context.state_dir, readonly=True):  # or there is none, which is a sentence
+        click.echo(str(mended or "the database is whole"))
+    if mended is None and acknowledge(context.state_dir):
+        click.echo("the alarm LOG-DAMAGED is cleared")
 
 
 @click.command()
@@ -190,5 +211,5 @@ def export_chain(context: Context) -> None:
     sys.stdout.flush()
 
 
-COMMANDS = (verify, head, redact, hold, release, prune, key)
+COMMANDS = (verify, repair, head, redact, hold, release, prune, key)
 """What the group ``log`` has from here."""

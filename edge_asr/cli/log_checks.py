@@ -21,6 +21,8 @@ _REMEDIES = {
     AlarmCode.MIC_DEAF: "Speak to it with edge-asr levels; replace it if nothing moves.",
     AlarmCode.MIC_RATE: "Set sample_rate in the configuration, or replace it.",
     AlarmCode.MIC_INVALID: "Replace the device or the file that gives them.",
+    AlarmCode.DISK_REFUSES: "Make room, or use a larger disk; what was heard waits in memory.",
+    AlarmCode.LOG_DAMAGED: "Look at the disk, then run edge-asr log repair, which clears this.",
     AlarmCode.RECOGNIZER_STOPPED: "See that edge-asr recognize runs; its journal says why not.",
     AlarmCode.RECOGNIZER_BEHIND: "Use a smaller bundle, or name one as backlog.fallback_bundle.",
 }
@@ -75,6 +77,18 @@ def _listened_to(context: Context, name: str) -> Finding:
         return ok("microphone", f"{name} is being listened to.")
     sentence = f"{name} is listened to, but nothing was stored for {behind_s:.0f} s: it hangs."
     return problem("microphone", sentence, "Look at the disk, and start edge-asr listen anew.")
+
+
+def check_log(context: Context) -> Iterator[Finding]:
+    """Ask whether the database can be read: all of it, if that takes no more than seconds."""
+    from edge_asr.store import DATABASE
+    from edge_asr.store.damage import find_damage
+
+    damage = find_damage(context.state_dir / DATABASE)
+    if damage is None:
+        return
+    remedy = "Start edge-asr listen or recognize: it is kept, and what can be read goes on anew."
+    yield problem("log", f"The database is damaged: {damage}.", remedy)
 
 
 def check_backlog(context: Context) -> Iterator[Finding]:

@@ -75,10 +75,10 @@ def listen(
     from edge_asr.capture.muting import Muting
     from edge_asr.capture.vad import open_vad
     from edge_asr.cli.events import printer
+    from edge_asr.cli.opening import open_store
     from edge_asr.cli.status import noted
     from edge_asr.listen import Listener
     from edge_asr.mute_switch import MuteSwitch
-    from edge_asr.store import Store
     from edge_asr.store.feed import Feed
 
     if fast and wav is None:
@@ -89,7 +89,7 @@ def listen(
     vad = open_vad(context.open_vad_bundle())
     source = _source(context, microphone, wav, fast=fast, stop=stop)
     with (
-        Store.open(context.state_dir) as store,
+        open_store(context, notifier) as store,
         store.listening(source.name),
         _rejected(context, waits=fast) as rejected,
     ):
@@ -181,6 +181,7 @@ def recognize(
     """
     from edge_asr.cli.events import printer
     from edge_asr.cli.keeping import keeper
+    from edge_asr.cli.opening import open_store
     from edge_asr.cli.second_pass import open_second_pass
     from edge_asr.cli.status import LoadTeller
     from edge_asr.correcting import Correcting
@@ -189,7 +190,6 @@ def recognize(
     from edge_asr.recycling import Recycling
     from edge_asr.rules import Rules
     from edge_asr.sessions import progress_told
-    from edge_asr.store import Store
     from edge_asr.store.feed import Feed
 
     notifier = context.notifier()
@@ -197,7 +197,7 @@ def recognize(
     feed = Feed(context.state_dir)
     show = printer(output, feed=feed)
     with (
-        Store.open(context.state_dir) as store,
+        open_store(context, notifier) as store,
         store.recognizing(),
         progress_told(notifier.alive),
     ):

@@ -13,15 +13,16 @@ import click
 from edge_asr.capture.devices import list_microphones
 from edge_asr.cli.children import Child, Said
 from edge_asr.cli.loops import partials_option
+from edge_asr.cli.opening import open_store
 from edge_asr.cli.signals import hold_usr1, on_usr1, stop_event
 from edge_asr.cli.view import LiveView, PlainView
 from edge_asr.errors import EdgeAsrError, MicrophoneError
-from edge_asr.store import Store
 
 if TYPE_CHECKING:
     import threading
 
     from edge_asr.cli.context import Context
+    from edge_asr.store import Store
 
     View = LiveView | PlainView
 
@@ -66,7 +67,7 @@ def run(
             err=True,
         )
         wav = fallback
-    with Store.open(context.state_dir) as store:
+    with open_store(context, context.notifier()) as store:
         _Run(context, store, wav, stop_event(), wants_partials=wants_partials).run()
     where = f" --state {context.state_dir}" if context.given_state_dir else ""
     click.echo(

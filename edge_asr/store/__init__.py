@@ -8,7 +8,7 @@
     ├── open/                   utterances that are being spoken
     ├── muted/                  a file for each source that is muted
     ├── rejected/               what was nearly taken for speech, for a while; no part of the log
-    ├── damaged/                what a repair could not use; never deleted
+    ├── damaged/                what a repair could not use, and damaged databases; never deleted
     ├── locks/                  one recognizer, one listener for each source
     ├── feed/                   sockets of those who look on
     ├── recognizing             the utterance that is being transcribed
@@ -24,7 +24,7 @@ from edge_asr.errors import StoreError
 from edge_asr.store.alarms import Alarms
 from edge_asr.store.anchors import Anchors
 from edge_asr.store.corrections import Corrections
-from edge_asr.store.database import Database
+from edge_asr.store.database import DATABASE, Database
 from edge_asr.store.dating import Dating
 from edge_asr.store.doorbell import Doorbell
 from edge_asr.store.events import log_name
@@ -53,9 +53,7 @@ if TYPE_CHECKING:
     from edge_asr.records import Instant
     from edge_asr.store.retention import Limits
 
-__all__ = ["Store"]
-
-DATABASE = "log.sqlite3"
+__all__ = ["DATABASE", "Store"]
 
 
 class Store:

@@ -66,8 +66,14 @@ class Head:
         return f"{self.seq}:{self.sha256}"
 
 
-def append(database: Database, table: str, row_id: int) -> int:
+def append(database: Database, table: str, row_id: int, *, at_least: int = 1) -> int:
     """Append a row that was just added, in the transaction that added it; return its number.
+
+    Args:
+        database: the log.
+        table: of the row.
+        row_id: its id.
+        at_least: the number it gets at least; what is left out are entries that were lost.
 
     Raises:
         StoreError: there is no such row, or no transaction.
@@ -79,8 +85,9 @@ def append(database: Database, table: str, row_id: int) -> int:
         raise StoreError(f"there is no row {row_id} in {table} to chain")
     last = head(database)
     salt = os.urandom(_SALT_BYTES)
+    seq = max(last.seq + 1, at_least)
     entry = {
-        "seq": last.seq + 1,
+        "seq": seq,
         "recorded_utc_ns": time.time_ns(),
         "table": table,
         "id": row_id,
@@ -91,7 +98,7 @@ def append(database: Database, table: str, row_id: int) -> int:
         "INSERT INTO chain (seq, recorded_utc_ns, fact, fact_id, salt, digest, head)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            entry["seq"],
+            seq,
             entry["recorded_utc_ns"],
             table,
             row_id,
@@ -100,7 +107,7 @@ def append(database: Database, table: str, row_id: int) -> int:
             bytes.fromhex(linked),
         ),
     )
-    return last.seq + 1
+    return seq
 
 
 def append_existing(database: Database, tables: Sequence[str] = tuple(CHAINED)) -> None:

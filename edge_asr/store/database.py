@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from edge_asr.errors import DiskRefusesError, StoreError
+from edge_asr.errors import StoreError
+from edge_asr.store.sqlite_errors import DAMAGE, as_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 Row = tuple[Any, ...]
 
+DATABASE = "log.sqlite3"
+"""Its name in the state directory."""
 MIN_SQLITE = (3, 51, 3)
 """The first release without the WAL-reset race (https://sqlite.org/wal.html#walresetbug)."""
 BUSY_TIMEOUT_MS = 5_000
@@ -44,19 +47,10 @@ _WRITER_PRAGMAS = (
     "PRAGMA journal_size_limit = 1048576",
     "PRAGMA secure_delete = ON",
 )
-_SENTENCES: tuple[tuple[type[Exception], str], ...] = (
-    (apsw.BusyError, "another process holds the log for too long; try again"),
-    (apsw.LockedError, "another process holds the log for too long; try again"),
-    (apsw.FullError, "the disk is full; make room"),
-    (apsw.NotADBError, "not a database; move it aside, a new one is made at the next start"),
-    (apsw.CorruptError, "the database is damaged; keep a copy of it, then restore it"),
-    (apsw.ReadOnlyError, "cannot be written (its file or its file system is read-only)"),
-    (apsw.CantOpenError, "cannot be opened; check the rights of the state directory"),
-    (apsw.PermissionsError, "cannot be opened; check the rights of the state directory"),
-    (apsw.IOError, "the disk failed to read or write; check it, then start again"),
-)
-"""What went wrong -> what it means and what to do."""
-_MAY_PASS = {apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.ReadOnlyError, apsw.IOError}
+SUSPECT_SUFFIX = ".suspect"
+"""Of an empty file beside the database: SQLite took it for a damaged one since its last check."""
+_PROGRESS_STEPS = 20_000
+"""Steps of SQLite's machine between two looks at the clock: some milliseconds."""
 
 
 class Database:
@@ -74,7 +68,7 @@ class Database:
         check_library()
         self._path = path
         self._readonly = readonly
-        self._is_suspect = False
+        self._is_suspect = self._is_noted = False
         if not readonly:
             _make_private(path)
         self._open()
@@ -107,6 +101,11 @@ class Database:
         with self._sentences():
             return list(self._connection.execute(sql, _storable(parameters)))
 
+    def each(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
+        """Run one statement and yield its rows while they are read: an error comes after them."""
+        with self._sentences():
+            yield from self._connection.execute(sql, _storable(parameters))
+
     def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
         """Run one statement and return its only row, or None."""
         rows = self.rows(sql, parameters)
@@ -125,13 +124,9 @@ class Database:
             StoreError: SQLite refuses, or the file is not where it was opened: what goes into it
                 would be parted from its sound.
         """
-        if _identity(self._path) != self._identity:
-            raise StoreError(
-                f"{self._path}: moved, removed or replaced while it was open; "
-                "put it back if it was not meant, and start again"
-            )
         self.rows("BEGIN IMMEDIATE")
         try:
+            self._check_place()
             yield
             self.rows("COMMIT")
         except BaseException:
@@ -139,6 +134,14 @@ class Database:
             if not self._connection.get_autocommit():
                 self.rows("ROLLBACK")
             raise
+
+    def _check_place(self) -> None:
+        """Check that the file is where it was opened; whoever replaces it holds the same lock."""
+        if _identity(self._path) != self._identity:
+            raise StoreError(
+                f"{self._path}: moved, removed or replaced while it was open; "
+                "put it back if it was not meant, and start again"
+            )
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -158,6 +161,29 @@ class Database:
         busy = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
         if busy:
             raise StoreError(f"{self._path}: its write-ahead log is in use; try again")
+
+    def problem(self, *, whole: bool, alive: Callable[[], bool]) -> str | None:
+        """Return what SQLite finds wrong with the database first, or None.
+
+        Args:
+            whole: look at the indexes' content, too.
+            alive: is called often; when it says False, what was not looked at is taken for whole.
+
+        Raises:
+            StoreError: it cannot even be looked at.
+        """
+        self._connection.set_progress_handler(lambda: not alive(), _PROGRESS_STEPS)
+        try:
+            with self._sentences():
+                check = "integrity_check" if whole else "quick_check"
+                found = self._connection.execute(f"PRAGMA {check}(1)").fetchall()
+        except StoreError as error:
+            if isinstance(error.__cause__, apsw.InterruptError):
+                return None
+            raise
+        finally:
+            self._connection.set_progress_handler(None)
+        return None if found == [("ok",)] else " ".join(str(found[0][0]).split())
 
     @property
     def in_transaction(self) -> bool:
@@ -205,11 +231,16 @@ class Database:
             # After a failed synchronisation the kernel may have dropped what was written, and
             # after a failed read SQLite may take a whole database for a damaged one.
             self._is_suspect |= isinstance(error, (apsw.IOError, apsw.CorruptError))
-            for kind, sentence in _SENTENCES:
-                if isinstance(error, kind):
-                    raised = DiskRefusesError if kind in _MAY_PASS else StoreError
-                    raise raised(f"{self._path}: {sentence}") from error
-            raise StoreError(f"{self._path}: {error}") from error
+            if isinstance(error, DAMAGE):
+                self._note_suspicion()
+            raise as_sentence(self._path, error) from error
+
+    def _note_suspicion(self) -> None:
+        """Have the next start look at all of the database, however large it is."""
+        if not self._is_noted:
+            self._is_noted = True
+            with contextlib.suppress(OSError):
+                self._path.with_name(f"{self._path.name}{SUSPECT_SUFFIX}").touch(0o600)
 
 
 def _storable(parameters: Sequence[object]) -> list[object]:

@@ -27,6 +27,8 @@ class EventKind(StrEnum):
     """Retention removed old sound or text."""
     FORGOTTEN = "forgotten"
     """Retention removed the first entries of the chain, whose content was gone already."""
+    SALVAGED = "salvaged"
+    """The database was damaged: this one has what could be read of it."""
     HELD = "held"
     """Utterances were put under hold: retention leaves them alone."""
     RELEASED = "released"
@@ -45,8 +47,16 @@ class Event:
     created_utc_ns: int
 
 
-def record(database: Database, kind: EventKind, detail: dict[str, Any]) -> int:
+def record(
+    database: Database, kind: EventKind, detail: dict[str, Any], *, at_least: int = 1
+) -> int:
     """Add an event within the current transaction; return its id.
+
+    Args:
+        database: the log.
+        kind: what happened.
+        detail: what else there is to say.
+        at_least: the number of its entry in the chain, at least.
 
     Raises:
         StoreError: the disk refuses, or there is no transaction.
@@ -56,7 +66,7 @@ def record(database: Database, kind: EventKind, detail: dict[str, Any]) -> int:
         (kind.value, json.dumps(detail, sort_keys=True), time.time_ns()),
     )
     event_id = int(rows[0][0])
-    append(database, "events", event_id)
+    append(database, "events", event_id, at_least=at_least)
     return event_id
 
 

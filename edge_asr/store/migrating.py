@@ -24,7 +24,7 @@ def migrate(database: Database, migrations: Sequence[Migration] = MIGRATIONS) ->
     Raises:
         StoreError: it was made by a newer edge-asr, or a step failed.
     """
-    _refuse_newer(database, migrations)
+    refuse_newer(database, migrations)
     while database.user_version < len(migrations):
         with database.transaction():
             # Asked again inside: another process may have been faster.
@@ -39,7 +39,7 @@ def check_version(database: Database, migrations: Sequence[Migration] = MIGRATIO
     Raises:
         StoreError: it is newer or older than this program.
     """
-    _refuse_newer(database, migrations)
+    refuse_newer(database, migrations)
     if database.user_version < len(migrations):
         raise StoreError(
             "the log was written by an older edge-asr; start edge-asr listen or recognize once, "
@@ -47,7 +47,12 @@ def check_version(database: Database, migrations: Sequence[Migration] = MIGRATIO
         )
 
 
-def _refuse_newer(database: Database, migrations: Sequence[Migration]) -> None:
+def refuse_newer(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Refuse a database that a later version of this program has written.
+
+    Raises:
+        StoreError: it is one.
+    """
     if database.user_version > len(migrations):
         raise StoreError(
             f"the log has version {database.user_version}, this edge-asr knows up to "

@@ -125,6 +125,19 @@ def recover(database: Database, state_dir: Path) -> Recovery:
     return recovery
 
 
+def adopt(database: Database, state_dir: Path) -> Recovery:
+    """Find the sound on disk that no row is about, wherever it is: for a database that lost some.
+
+    Raises:
+        StoreError: the store's folders cannot be read, or the database not be written.
+    """
+    with file_errors(state_dir):
+        found = sorted((state_dir / AUDIO).glob("*/*/*/*.flac"))
+    recovery = Recovery(tuple(r for path in found if (r := _repair(database, state_dir, path))))
+    _write_down(database, recovery)
+    return recovery
+
+
 def _write_down(database: Database, recovery: Recovery) -> None:
     told = [_as_detail(repair) for repair in recovery.repairs if not isinstance(repair, Postponed)]
     for first in range(0, len(told), _REPAIRS_PER_EVENT):

@@ -77,7 +77,7 @@ def test_a_row_is_not_added_without_its_entry(store, monkeypatch):
     def refuse(*_args):
         raise StoreError("no")
 
-    monkeypatch.setattr("edge_asr.store.transcripts.append", refuse)
+    monkeypatch.setattr("edge_asr.store.versions.append", refuse)
     with pytest.raises(StoreError, match="no"):
         write_down(store, utterance)
     assert store.transcripts.versions(utterance.utterance_id) == []
