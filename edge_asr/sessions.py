@@ -50,6 +50,11 @@ def check_version() -> None:
         )
 
 
+def n_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def default_threads(measured: int = 0) -> int:
     """Return how many threads recognition may use: all cores but one, which the microphone keeps.
 
@@ -58,7 +63,7 @@ def default_threads(measured: int = 0) -> int:
     Args:
         measured: how many were found to be best on this machine; 0: that was not measured.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = n_cores()
     if measured:
         return min(measured, cores)
     return cores - 1 if cores > 2 else cores  # noqa: PLR2004

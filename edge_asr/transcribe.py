@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_asr.audio import open_sound_file
 from edge_asr.capture.hearing import Hearing
 from edge_asr.capture.segmenter import (
     SpeechContinued,
@@ -17,7 +18,7 @@ from edge_asr.capture.segmenter import (
     SpeechStarted,
 )
 from edge_asr.capture.wavfile import WavFile
-from edge_asr.errors import RequestError
+from edge_asr.errors import AudioFileError, RequestError
 from edge_asr.formats import FileTranscript, Segment
 from edge_asr.records import SAMPLE_RATE, AudioChunk, EndReason
 
@@ -54,6 +55,16 @@ class Stretch:
         return (self.start_sample + len(self.waveform)) / SAMPLE_RATE
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one file."""
+
+    path: Path
+    transcript: FileTranscript | None
+    error: AudioFileError | None = None
+    """Why there is none."""
+
+
 class FileTranscriber:
     """Transcribes files: cuts each into utterances as the microphone's sound is cut."""
 
@@ -86,7 +97,7 @@ class FileTranscriber:
         hearing = Hearing(self._vad, self._settings)
         spoken: list[tuple[Stretch, Recognition]] = []
         with WavFile(path, threading.Event(), realtime=False) as source:
-            for stretch in _stretches(source, hearing):
+            for stretch in stretches(source, hearing):
                 if tell_partial is not None:
                     self._read_along(stretch, request, tell_partial)
                 spoken.append((stretch, self._recognizer.transcribe(stretch.waveform, request)))
@@ -94,10 +105,16 @@ class FileTranscriber:
         duration_s = hearing.n_heard / SAMPLE_RATE
         return FileTranscript(
             file=str(path),
-            language=_longest_language(spoken),
+            language=longest_language(
+                (recognition.language, stretch.end_s - stretch.start_s)
+                for stretch, recognition in spoken
+            ),
             duration_s=duration_s,
             decode_s=sum(recognition.decode_s for _, recognition in spoken),
-            segments=tuple(_segment(*each, duration_s) for each in spoken),
+            segments=tuple(
+                segment_of(stretch.start_s, stretch.end_s, recognition, duration_s)
+                for stretch, recognition in spoken
+            ),
         )
 
     def _read_along(
@@ -117,30 +134,45 @@ class FileTranscriber:
                 tell(stretch.start_s + end / SAMPLE_RATE, found.text)
 
 
-def _segment(stretch: Stretch, recognition: Recognition, duration_s: float) -> Segment:
+def total_duration_s(paths: Iterable[Path]) -> float:
+    """Return how long files are together, as their headers claim. What cannot be read has none."""
+    total_s = 0.0
+    for path in paths:
+        try:
+            with open_sound_file(path, block_s=1.0) as file:
+                total_s += file.duration_s
+        except AudioFileError:
+            continue
+    return total_s
+
+
+def segment_of(
+    start_s: float, end_s: float, recognition: Recognition, duration_s: float
+) -> Segment:
+    """Return what was said in a stretch of a file that is so long."""
     return Segment(
-        stretch.start_s,
-        min(stretch.end_s, duration_s),  # the last frame is padded: the file ends before it
+        start_s,
+        min(end_s, duration_s),  # the last frame is padded: the file ends before it
         recognition.text,
         recognition.language,
         recognition.avg_logprob,
         recognition.ctc_max_entropy,
         recognition.flags,
-        tuple(word.shifted(stretch.start_s) for word in recognition.words),
+        tuple(word.shifted(start_s) for word in recognition.words),
         recognition.decode_s,
     )
 
 
-def _longest_language(spoken: list[tuple[Stretch, Recognition]]) -> str | None:
-    """Return the language that most of the speech is in."""
+def longest_language(spoken: Iterable[tuple[str, float]]) -> str | None:
+    """Return the language that most of the speech is in, given languages and their seconds."""
     seconds: Counter[str] = Counter()
-    for stretch, recognition in spoken:
-        seconds[recognition.language] += stretch.end_s - stretch.start_s  # type: ignore[assignment]
+    for language, duration_s in spoken:
+        seconds[language] += duration_s  # type: ignore[assignment]
     return max(seconds, key=lambda language: seconds[language]) if seconds else None
 
 
-def _stretches(source: WavFile, hearing: Hearing) -> Iterator[Stretch]:
-    """Yield each stretch of speech, in order."""
+def stretches(source: WavFile, hearing: Hearing) -> Iterator[Stretch]:
+    """Yield each stretch of speech in a file, in order."""
     collector = _Collector()
     for item in source:
         if isinstance(item, AudioChunk):

@@ -46,6 +46,9 @@ LAYERS = (
         "correcting",
         "recycling",
         "transcribe",
+        "archive",
+        "journal",
+        "workers",
         "evaluation",
         "serve",
         "bridges",
@@ -72,6 +75,7 @@ DOORS = {
         "manifest.py",
         "prepared.py",
         "preparing.py",
+        "journal.py",
     }
     | {"recognizers/", "cli/", "evaluation/"},
     "numpy": {""},  # sound and tensors are arrays everywhere

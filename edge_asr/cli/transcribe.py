@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +9,23 @@ import click
 
 from edge_asr.capture.vad import open_vad
 from edge_asr.cli.asked import request_from, request_options
+from edge_asr.cli.bars import bar_of_all, bar_of_file
+from edge_asr.cli.shown import Shown
 from edge_asr.errors import AudioFileError, EdgeAsrError, RequestError
-from edge_asr.formats import FORMATS, FileTranscript, as_timed_txt, one_line
-from edge_asr.transcribe import FileTranscriber
+from edge_asr.formats import FORMATS, one_line
+from edge_asr.sessions import n_cores
+from edge_asr.transcribe import FileTranscriber, Outcome, total_duration_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge_asr.bundle import Bundle
     from edge_asr.cli.context import Context
-    from edge_asr.formats import FileTranscript
+    from edge_asr.journal import Journal
+    from edge_asr.records import Request
+
+LONG_S = 300.0
+"""More sound than this is worth the start of further processes."""
 
 
 @click.command()
@@ -51,7 +56,18 @@ if TYPE_CHECKING:
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write one file for each input there, instead of printing.",
+    help="Write one file for each input there, instead of printing. What is broken off goes on "
+    "where it stopped when it is asked for again.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Leave out inputs whose file in --output-dir is there already."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that recognize, each on one core.  [default: one on every core for more than "
+    f"{LONG_S / 60:.0f} minutes of sound; else this process recognizes]",
 )
 @click.pass_obj
 def transcribe(
@@ -63,6 +79,8 @@ def transcribe(
     words: bool,  # noqa: FBT001 (a flag of the command line)
     partials: bool,  # noqa: FBT001 (the same)
     output_dir: Path | None,
+    resume: bool,  # noqa: FBT001 (the same)
+    jobs: int | None,
     **asked: Any,  # noqa: ANN401 (the options of request_options)
 ) -> None:
     """Print the text of sound files: WAV, FLAC, Ogg, MP3, and what else libsndfile reads.
@@ -76,32 +94,89 @@ def transcribe(
       edge-asr transcribe --language de --format srt film.flac > film.srt
       edge-asr transcribe --words --bundle granite-4.0-1b-speech call.wav
       edge-asr transcribe --task translate *.wav --format jsonl
+      edge-asr transcribe --output-dir texts --resume archive/*.flac
       edge-asr transcribe --punctuated --bundle granite-speech-4.1-2b call.wav
     """
     context.bundle_name = bundle or context.bundle_name
     request = request_from(context.config.recognition.request, **asked)
-    vad_bundle = context.open_vad_bundle()
-    recognizer = context.open_recognizer()
-    recognizer.check(request)
-    if words:
-        _check_words(recognizer.bundle)
-    transcriber = FileTranscriber(open_vad(vad_bundle), context.config.vad, recognizer)
-    show = _Shown(output, output_dir, n_files=len(files), by_word=words)
+    if resume and output_dir is None:
+        raise click.UsageError("--resume needs --output-dir")
+    if partials and jobs:
+        raise click.UsageError("--partials follows one utterance at a time: leave out --jobs")
+    show = Shown(output, output_dir, n_files=len(files), by_word=words)
+    waiting = [path for path in files if not (resume and show.has(path))]
+
+    def check(bundle: Bundle) -> None:
+        bundle.check(request)
+        if words:
+            _check_words(bundle)
+
+    if not partials and (jobs or total_duration_s(waiting) > LONG_S):
+        outcomes = _on_all_cores(context, waiting, request, check, jobs, output_dir)
+    else:
+        tell = _tell if partials else None
+        outcomes = _in_this_process(context, waiting, request, check, tell)
     n_failed = 0
-    for path in files:
-        try:
-            with _progress(path) as progress:
-                result = transcriber.transcribe(
-                    path, request, progress=progress, tell_partial=_tell if partials else None
-                )
-        except AudioFileError as error:
-            click.echo(f"edge-asr: {error}", err=True)
+    for outcome in outcomes:
+        if outcome.transcript is None:
+            click.echo(f"edge-asr: {outcome.error}", err=True)
             n_failed += 1
         else:
-            show.add(path, result)
+            show.add(outcome.path, outcome.transcript)
     show.finish()
     if n_failed:
         raise EdgeAsrError(f"{n_failed} of {len(files)} files could not be transcribed")
+
+
+def _in_this_process(
+    context: Context,
+    paths: Sequence[Path],
+    request: Request,
+    check: Callable[[Bundle], None],
+    tell_partial: Callable[[float, str], None] | None,
+) -> Iterator[Outcome]:
+    vad_bundle = context.open_vad_bundle()
+    recognizer = context.open_recognizer()
+    check(recognizer.bundle)
+    transcriber = FileTranscriber(open_vad(vad_bundle), context.config.vad, recognizer)
+    for path in paths:
+        try:
+            with bar_of_file(path.name) as progress:
+                result = transcriber.transcribe(
+                    path, request, progress=progress, tell_partial=tell_partial
+                )
+        except AudioFileError as error:
+            yield Outcome(path, None, error)
+        else:
+            yield Outcome(path, result)
+
+
+def _on_all_cores(
+    context: Context,
+    paths: Sequence[Path],
+    request: Request,
+    check: Callable[[Bundle], None],
+    jobs: int | None,
+    journals: Path | None,
+) -> Iterator[Outcome]:
+    from edge_asr.archive import ArchiveTranscriber
+    from edge_asr.journal import Purpose, journal_in
+    from edge_asr.workers import Workers
+
+    bundle = context.open_speech_bundle()
+    check(bundle)
+    vad = open_vad(context.open_vad_bundle())
+    purpose = Purpose(bundle.sha256, request)
+
+    def journal_of(path: Path) -> Journal | None:
+        return journal_in(journals, path, purpose) if journals else None
+
+    with (
+        Workers(bundle.directory, jobs or n_cores()) as workers,
+        bar_of_all(f"{len(paths)} files", total_duration_s(paths)) as progress,
+    ):
+        archive = ArchiveTranscriber(vad, context.config.vad, workers, journal_of)
+        yield from archive.transcribe(paths, request, progress)
 
 
 def _tell(at_s: float, text: str) -> None:
@@ -119,56 +194,3 @@ def _check_words(bundle: Bundle) -> None:
             f"bundle {bundle.name} does not say when each word was said; leave out --words, or "
             "choose a bundle that edge-asr bundle info says has timestamps",
         )
-
-
-class _Shown:
-    """Prints results as they come, or writes each beside its name in a folder."""
-
-    def __init__(
-        self, output: str, output_dir: Path | None, *, n_files: int, by_word: bool
-    ) -> None:
-        self._output = output
-        self._by_word = by_word and not output.startswith("json")
-        self._output_dir = output_dir
-        self._is_array = output == "json" and n_files > 1 and output_dir is None
-        """Several JSON objects on one output are one array, or they would be no JSON."""
-        self._n_shown = 0
-        if output_dir is not None:
-            output_dir.mkdir(parents=True, exist_ok=True)
-
-    def add(self, path: Path, result: FileTranscript) -> None:
-        """Show one file's result."""
-        write = FORMATS[self._output]
-        if self._by_word:
-            result = result.in_words
-            write = as_timed_txt if self._output == "txt" else write
-        text = write(result)
-        if self._output_dir is not None:
-            target = self._output_dir / f"{path.name}.{self._output}"
-            target.write_text(text, encoding="utf-8")
-            return
-        if self._is_array:
-            text = (",\n" if self._n_shown else "[\n") + text.rstrip("\n")
-        click.echo(text, nl=False)
-        self._n_shown += 1
-
-    def finish(self) -> None:
-        """Print what must follow the last result."""
-        if self._is_array:
-            click.echo("\n]" if self._n_shown else "[]")
-
-
-@contextmanager
-def _progress(path: Path) -> Iterator[Callable[[float, float], None]]:
-    """Show a progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _done_s, _total_s: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeRemaining
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemaining())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(path.name, total=None)
-        yield lambda done_s, total_s: bar.update(task, completed=done_s, total=total_s)

@@ -20,8 +20,12 @@ SEGMENT = Segment(0.25, 1.5, "pump seven", "en", words=WORDS)
 def run(monkeypatch):
     def transcribe(*arguments, timestamps=True):
         can = SimpleNamespace(timestamps=timestamps)
-        bundle = SimpleNamespace(name="small", manifest=SimpleNamespace(capabilities=can))
-        recognizer = SimpleNamespace(bundle=bundle, check=lambda _request: None)
+        bundle = SimpleNamespace(
+            name="small",
+            manifest=SimpleNamespace(capabilities=can),
+            check=lambda _request: None,
+        )
+        recognizer = SimpleNamespace(bundle=bundle)
         context = SimpleNamespace(
             config=Config(),
             bundle_name=None,
