@@ -207,6 +207,15 @@ class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Sound goes when it is older, counted by clocks that cannot jump. 0: no limit."""
 
 
+class SigningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often the log is signed, once ``edge-asr log key`` has made a key. 0: never for that."""
+
+    every_entries: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1000
+    """After so many new entries of the chain."""
+    every_min: Annotated[int, msgspec.Meta(ge=0, le=525_600)] = 60
+    """New entries are signed so many minutes after the last signature."""
+
+
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The page and the API, which ``edge-asr serve`` serves."""
 
@@ -250,6 +259,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another bundle over what was transcribed, when there is time."""
     retention: RetentionSettings = RetentionSettings()
     """When old sound goes, to make room."""
+    signing: SigningSettings = SigningSettings()
+    """How often the log is signed."""
     serve: ServeSettings = ServeSettings()
     """The page and the API."""
 
@@ -276,6 +287,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "backlog": BacklogSettings,
     "second_pass": SecondPassSettings,
     "retention": RetentionSettings,
+    "signing": SigningSettings,
     "serve": ServeSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""

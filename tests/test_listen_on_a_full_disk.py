@@ -85,7 +85,7 @@ def test_what_is_said_while_the_disk_is_full_is_stored_when_there_is_room(small_
             assert (utterance.start.monotonic_ns - origin) / 1e9 == pytest.approx(begin_s, abs=0.1)
         assert _disk_alarms(store) == ("DISK-REFUSES", True)
         found = []
-        store.integrity.verify("", found.append)
+        store.integrity.verify(found.append)
         assert found == []
     assert freed_at
 

@@ -18,6 +18,7 @@ from edge_asr.cli.log_checks import (
     check_clock,
     check_log,
     check_microphones,
+    check_signing,
 )
 from edge_asr.errors import EdgeAsrError
 
@@ -191,6 +192,7 @@ CHECKS: dict[str, tuple[Callable[[Context], Iterator[Finding]], str]] = {
     "log": (check_log, "Look at the disk and at the rights of the state directory."),
     "backlog": (check_backlog, "Keep a copy of the state directory before you repair it."),
     "alarms": (check_alarms, "Keep a copy of the state directory before you repair it."),
+    "signing": (check_signing, "Move the key aside and run edge-asr log key."),
     "clock": (check_clock, "Set the clock."),
     "services": (check_services, "See systemctl status 'edge-asr*'."),
 }

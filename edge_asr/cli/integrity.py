@@ -1,8 +1,9 @@
-"""``log verify``, ``repair``, ``head``, ``redact``, ``hold``, ...: that the log is whole."""
+"""``log verify``, ``repair``, ``head``, ``snapshot``, ``redact``, ``hold``, ...: it is whole."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from edge_asr.cli.context import Context
     from edge_asr.records import Utterance
+    from edge_asr.verify_log import Snapshot
 
 _LAST_NS = (1 << 63) - 1
 
@@ -36,16 +38,32 @@ def find_utterance(store: Store, name: str) -> Utterance:
 
 @click.command()
 @click.option("--head", default="", metavar="HEAD", help="SEQ:HASH kept elsewhere, to compare.")
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Of edge-asr log snapshot, kept elsewhere, to compare.",
+)
+@click.option("--public-key", default="", metavar="HEX", help="Which key must have signed it.")
 @click.option("--without-sound", is_flag=True, help="Do not read the sound files.")
 @click.pass_obj
-def verify(context: Context, head: str, without_sound: bool) -> None:  # noqa: FBT001
+def verify(
+    context: Context,
+    head: str,
+    snapshot: Path | None,
+    public_key: str,
+    without_sound: bool,  # noqa: FBT001
+) -> None:
     """Check that nothing of the log was changed, removed or inserted.
 
     \b
     Examples:
       edge-asr log verify                    the chain, every row, every sound file
       edge-asr log verify --head 812:9f2c..  also that its end was not cut off
+      edge-asr log verify --snapshot /media/usb/press-4.json
     """
+    from edge_asr.store.verification import Kept
+
     findings: list[str] = []
 
     def report(finding: str) -> None:
@@ -53,16 +71,46 @@ def verify(context: Context, head: str, without_sound: bool) -> None:  # noqa: F
         click.echo(finding)
 
     with Store.open(context.state_dir, readonly=True) as store:
-        verified = store.integrity.verify(head, report, sound=not without_sound)
+        kept = Kept(head, _snapshot(snapshot), public_key)
+        verified = store.integrity.verify(report, kept, sound=not without_sound)
     click.echo(
         f"{verified.n_entries} entries, {verified.n_excused} of them redacted or removed; "
         f"head {verified.head}"
     )
+    for sentence in verified.vouched:
+        click.echo(sentence)
     if findings:
         raise EdgeAsrError(
             f"the log is not as it was written: {len(findings)} findings above; "
             "keep a copy of the state directory before anything else"
         )
+
+
+def _snapshot(path: Path | None) -> Snapshot | None:
+    from edge_asr.verify_log import Snapshot
+
+    if path is None:
+        return None
+    try:
+        return Snapshot(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} is no snapshot of a log ({error})") from error
+
+
+@click.command()
+@click.pass_obj
+def snapshot(context: Context) -> None:
+    """Print heads of the chain, from its beginning to now, as JSON. Keep it elsewhere.
+
+    It has no words, is signed if there is a key, and shows later which part of the log, if any, is
+    not as it was.
+
+    \b
+    Example:
+      edge-asr log snapshot > /media/usb/press-4-$(date +%F).json
+    """
+    with Store.open(context.state_dir, readonly=True) as store:
+        click.echo(store.integrity.snapshot())
 
 
 @click.command()
@@ -191,11 +239,14 @@ def release(
 @click.command()
 @click.pass_obj
 def key(context: Context) -> None:
-    """Make the key that signs exports, if there is none, and print the public one.
+    """Make the key that signs the log, if there is none, and print the public one.
+
+    From then on recognition signs the head of the chain from time to time (section signing of the
+    configuration), and each export and snapshot is signed.
 
     \b
     Example:
-      edge-asr log key      then: verify_log.py chain.jsonl --public-key HEX
+      edge-asr log key      then: edge-asr log verify --public-key HEX
     """
     from edge_asr.store.signing import make_key
 
@@ -211,5 +262,5 @@ def export_chain(context: Context) -> None:
     sys.stdout.flush()
 
 
-COMMANDS = (verify, repair, head, redact, hold, release, prune, key)
+COMMANDS = (verify, repair, head, snapshot, redact, hold, release, prune, key)
 """What the group ``log`` has from here."""

@@ -1,8 +1,9 @@
-"""Retention as the loops and the command line run it."""
+"""What recognition does for the log from time to time: retention and signatures."""
 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from edge_asr.clock import now
 from edge_asr.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from edge_asr.cli.context import Context
     from edge_asr.store import Store
@@ -29,23 +30,40 @@ def open_retention(context: Context, store: Store) -> Retention:
     return store.retention(limits)
 
 
-def keeper(context: Context, store: Store) -> Callable[[], None]:
-    """Return a step for a loop: once a minute, or at once while there is more to remove."""
-    retention = open_retention(context, store)
-    due_s = 0.0
+class Keeper:
+    """What a loop does for the log once a minute: old sound goes, and what is new is signed."""
 
-    def keep() -> None:
-        nonlocal due_s
-        if time.monotonic() < due_s:
+    def __init__(self, context: Context, store: Store) -> None:
+        signing = context.config.signing
+        self._retention = open_retention(context, store)
+        self._vouching = store.integrity.vouching(
+            after_entries=signing.every_entries, after_s=60.0 * signing.every_min
+        )
+        self._due_s = 0.0
+
+    def step(self) -> None:
+        """Do it if it is time; removing goes on at once while there is more to remove."""
+        if time.monotonic() < self._due_s:
             return
-        try:
-            pruned = retention.step(now())
-        except StoreError as error:
-            click.echo(f"edge-asr: old sound could not be removed: {error}", err=True)
-            pruned = None
-        due_s = 0.0 if pruned else time.monotonic() + INTERVAL_S
+        pruned = None
+        with _complaining("old sound could not be removed"):
+            pruned = self._retention.step(now())
+        with _complaining("the log could not be signed"):
+            self._vouching.step()
+        self._due_s = 0.0 if pruned else time.monotonic() + INTERVAL_S
 
-    return keep
+    def finish(self) -> None:
+        """Sign what is new: nobody may do that for long."""
+        with _complaining("the log could not be signed"):
+            self._vouching.step(at_once=True)
+
+
+@contextmanager
+def _complaining(what: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        click.echo(f"edge-asr: {what}: {error}", err=True)
 
 
 @click.command()

@@ -134,6 +134,30 @@ def check_alarms(context: Context) -> Iterator[Finding]:
         yield ok("alarms", "No alarm is active.")
 
 
+def check_signing(context: Context) -> Iterator[Finding]:
+    """Ask whether the log is signed, where somebody wants it to be."""
+    from edge_asr.formats import rfc3339
+    from edge_asr.store import DATABASE, Store
+    from edge_asr.store.signing import has_key, public_key
+
+    if not (context.state_dir / DATABASE).exists():
+        return
+    with Store.open(context.state_dir, readonly=True) as store:
+        n_unsigned, signed_utc_ns = store.integrity.unsigned()
+    if not has_key(context.state_dir):
+        if signed_utc_ns is not None:
+            sentence = f"The key that signed the log until {rfc3339(signed_utc_ns)} is gone."
+            yield warning("signing", sentence, "Put it back, or make another: edge-asr log key.")
+        return
+    public_key(context.state_dir)
+    if signed_utc_ns is None:
+        sentence = f"There is a key, but none of the {n_unsigned} entries is signed yet."
+        yield warning("signing", sentence, "edge-asr recognize signs them: see that it runs.")
+    else:
+        when = rfc3339(signed_utc_ns)
+        yield ok("signing", f"The log was signed {when}; {n_unsigned} entries came after it.")
+
+
 def check_clock(_context: Context) -> Iterator[Finding]:
     """Ask how far the date can be trusted."""
     from edge_asr.clock import clock_quality

@@ -180,7 +180,7 @@ def recognize(
       edge-asr --bundle whisper-base recognize --until-idle
     """
     from edge_asr.cli.events import printer
-    from edge_asr.cli.keeping import keeper
+    from edge_asr.cli.keeping import Keeper
     from edge_asr.cli.opening import open_store
     from edge_asr.cli.second_pass import open_second_pass
     from edge_asr.cli.status import LoadTeller
@@ -211,14 +211,14 @@ def recognize(
         if wants_partials is None:
             wants_partials = context.config.recognition.partials == "auto"
 
-        keep = keeper(context, store)
+        keeper = Keeper(context, store)
         settings = context.config.recognition
         recycling = Recycling(settings.recycle_after_h, settings.recycle_above_mb)
 
         def alive() -> None:
             notifier.alive()
             watch.look()
-            keep()
+            keeper.step()
 
         n_failed = run_loop(
             store,
@@ -244,6 +244,7 @@ def recognize(
         if not goes_on:
             notifier.stopping()
         watch.end()
+        keeper.finish()
     if goes_on:
         begin_anew()
     if until_idle and n_failed:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from edge_asr.store.chain import append
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_asr.store.database import Database
 
 
@@ -35,6 +37,8 @@ class EventKind(StrEnum):
     MUTED = "muted"
     """Somebody muted a source: what it hears is dropped until it is unmuted."""
     UNMUTED = "unmuted"
+    SIGNED = "signed"
+    """The head before it was signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,22 @@ def events(database: Database, *kinds: EventKind) -> list[Event]:
         " WHERE kind IN (SELECT value FROM json_each(?)) ORDER BY id",
         (json.dumps(kinds),),
     )
-    return [
-        Event(event_id, EventKind(kind), json.loads(detail), created_utc_ns)
-        for event_id, kind, detail, created_utc_ns in rows
-    ]
+    return [_event(row) for row in rows]
+
+
+def last_event(database: Database, kind: EventKind) -> Event | None:
+    """Return the last event of this kind."""
+    row = database.row(
+        "SELECT id, kind, detail, created_utc_ns FROM events WHERE kind = ?"
+        " ORDER BY id DESC LIMIT 1",
+        (kind.value,),
+    )
+    return _event(row) if row else None
+
+
+def _event(row: Sequence[Any]) -> Event:
+    event_id, kind, detail, created_utc_ns = row
+    return Event(event_id, EventKind(kind), json.loads(detail), created_utc_ns)
 
 
 def log_name(database: Database) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import StoreError
 from edge_asr.store import holds
 from edge_asr.store.chain import entries, head
-from edge_asr.store.events import EventKind, events
+from edge_asr.store.events import EventKind, events, last_event
 from edge_asr.store.redaction import redact
 from edge_asr.store.signing import sign
-from edge_asr.store.verification import Verified, verify_chain, verify_sound
-from edge_asr.verify_log import FIRST_HEAD, FORMAT
+from edge_asr.store.verification import NOTHING_KEPT, Kept, Verified, verify_chain, verify_sound
+from edge_asr.store.vouching import Vouching, unsigned
+from edge_asr.verify_log import FIRST_HEAD, FORMAT, SNAPSHOT_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from edge_asr.records import Utterance
     from edge_asr.store.chain import Head
     from edge_asr.store.database import Database
+
+SNAPSHOT_HEADS = 64
+"""A snapshot has about so many heads: the more, the closer it shows where something was changed."""
 
 
 class Integrity:
@@ -35,14 +40,14 @@ class Integrity:
         return head(self._database)
 
     def verify(
-        self, kept_head: str, report: Callable[[str], None], *, sound: bool = True
+        self, report: Callable[[str], None], kept: Kept = NOTHING_KEPT, *, sound: bool = True
     ) -> Verified:
         """Report everything that is wrong, one sentence for each finding.
 
         Raises:
-            StoreError: the log cannot be read, or ``kept_head`` is no head.
+            StoreError: the log cannot be read, or ``kept.head`` is no head.
         """
-        verified = verify_chain(self._database, kept_head, report)
+        verified = verify_chain(self._database, kept, report)
         if sound:
             for finding in verify_sound(self._database, self._state_dir):
                 report(finding)
@@ -67,6 +72,47 @@ class Integrity:
         yield json.dumps(
             {"end": {"seq": end.seq, "head": end.sha256, **sign(self._state_dir, end)}}
         )
+
+    def snapshot(self) -> str:
+        """Return some heads of the chain and its last one, as JSON; signed if there is a key.
+
+        Kept elsewhere, it shows where the log was changed, removed or written anew.
+
+        Raises:
+            StoreError: the log or the key cannot be read, or it is empty.
+        """
+        with self._database.snapshot():
+            end = self.head()
+            begun = events(self._database, EventKind.BEGUN)
+            step = -(-end.seq // SNAPSHOT_HEADS) or 1
+            rows = self._database.rows(
+                "SELECT seq, head FROM chain WHERE seq < ? AND seq % ? = 0 ORDER BY seq",
+                (end.seq, step),
+            )
+        heads = [[seq, head.hex()] for seq, head in rows]
+        return json.dumps(
+            {
+                "format": SNAPSHOT_FORMAT,
+                "log": begun[0].detail["log"],
+                "taken_utc_ns": time.time_ns(),
+                "seq": end.seq,
+                "head": end.sha256,
+                **sign(self._state_dir, end),
+                "heads": [*heads, [end.seq, end.sha256]],
+            }
+        )
+
+    def vouching(self, *, after_entries: int, after_s: float) -> Vouching:
+        """Return what signs the head from time to time."""
+        return Vouching(
+            self._database, self._state_dir, after_entries=after_entries, after_s=after_s
+        )
+
+    def unsigned(self) -> tuple[int, int | None]:
+        """Return how many entries no signature covers, and when the last one was made, if ever."""
+        last = last_event(self._database, EventKind.SIGNED)
+        signed_utc_ns = None if last is None else int(last.detail["signed_utc_ns"])
+        return unsigned(self._database), signed_utc_ns
 
     def redact(self, utterance: Utterance, reason: str) -> None:
         """Remove the words and the sound of an utterance for good.

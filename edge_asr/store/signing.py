@@ -41,18 +41,32 @@ def make_key(state_dir: Path) -> str:
                 file.write(secret + "\n")
             sync(path)
             sync(state_dir)
-    return str(_load(path).public_key().public_bytes_raw().hex())
+    return public_key(state_dir)
+
+
+def public_key(state_dir: Path) -> str:
+    """Return the public key, hexadecimal.
+
+    Raises:
+        StoreError: there is no key, or it cannot be used.
+    """
+    return str(_load(state_dir / KEY).public_key().public_bytes_raw().hex())
+
+
+def has_key(state_dir: Path) -> bool:
+    """Say whether there is a key."""
+    return (state_dir / KEY).exists()
 
 
 def sign(state_dir: Path, head: Head) -> dict[str, str | int]:
-    """Return the signature of a head as an export has it; empty if there is no key.
+    """Return the signature of a head as exports and events have it; empty if there is no key.
 
     Raises:
         StoreError: the key cannot be used.
     """
-    path = state_dir / KEY
-    if not path.exists():
+    if not has_key(state_dir):
         return {}
+    path = state_dir / KEY
     key, signed_utc_ns = _load(path), time.time_ns()
     signature = key.sign(signed_statement(head.seq, head.sha256, signed_utc_ns))
     return {

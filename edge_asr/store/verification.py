@@ -9,13 +9,14 @@ from edge_asr.errors import StoreError
 from edge_asr.store.audio_files import describe_audio
 from edge_asr.store.chain import CHAINED, Head, columns, entries, head
 from edge_asr.store.events import EventKind, events
-from edge_asr.verify_log import Checker, ranges_of
+from edge_asr.verify_log import Checker, check_signature, check_signatures, ranges_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edge_asr.store.database import Database
+    from edge_asr.verify_log import Snapshot
 
 _PAGE = 500
 
@@ -28,23 +29,36 @@ class Verified:
     n_entries: int
     n_excused: int
     """Entries whose content was redacted, or removed by retention."""
+    vouched: tuple[str, ...] = ()
+    """What the signatures within it show, in sentences."""
 
 
-def verify_chain(database: Database, kept_head: str, report: Callable[[str], None]) -> Verified:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was kept elsewhere, to hold the log against."""
+
+    head: str = ""
+    """``SEQ:HASH`` or ``HASH``."""
+    snapshot: Snapshot | None = None
+    public_key: str = ""
+    """Hexadecimal: at least one signature within must be of this key."""
+
+
+NOTHING_KEPT = Kept()
+
+
+def verify_chain(database: Database, kept: Kept, report: Callable[[str], None]) -> Verified:
     """Report what is wrong with the chain and the rows, one sentence for each finding.
 
     Args:
         database: the log, as it is at this moment; others may go on to write.
-        kept_head: ``SEQ:HASH`` or ``HASH`` that was kept elsewhere; empty: none.
+        kept: what was kept elsewhere.
         report: is told of each finding.
 
     Raises:
-        StoreError: the database cannot be read, or ``kept_head`` is no head.
+        StoreError: the database cannot be read, or ``kept.head`` is no head.
     """
-    try:
-        checker = Checker(kept_head)
-    except ValueError as error:
-        raise StoreError(f"'{kept_head}' is no head; edge-asr log head prints one") from error
+    checker = _checker(kept)
     with database.snapshot():
         end = head(database)
         first = database.row("SELECT min(seq) FROM chain")
@@ -57,7 +71,31 @@ def verify_chain(database: Database, kept_head: str, report: Callable[[str], Non
                 report(finding)
         for finding in (*checker.end(), *_rows_without_entry(database)):
             report(finding)
-    return Verified(end, checker.n_entries, checker.n_excused)
+    vouched = []
+    for sentence in _signatures(checker, kept):
+        if sentence.startswith("ok "):
+            vouched.append(sentence.removeprefix("ok "))
+        else:
+            report(sentence)
+    return Verified(end, checker.n_entries, checker.n_excused, tuple(vouched))
+
+
+def _checker(kept: Kept) -> Checker:
+    try:
+        if kept.snapshot is None:
+            return Checker(kept.head)
+        return Checker(f"{kept.head} {kept.snapshot.heads}", kept.snapshot.log)
+    except ValueError as error:
+        raise StoreError(f"'{kept.head}' is no head; edge-asr log head prints one") from error
+
+
+def _signatures(checker: Checker, kept: Kept) -> Iterator[str]:
+    """Yield what is wrong with signatures; a line about what is right starts with ``ok``."""
+    if kept.snapshot is not None and (kept.snapshot.signed or kept.public_key):
+        yield from check_signature(kept.snapshot.signed, kept.public_key, "the snapshot")
+    yield from check_signatures(checker.signed)
+    if kept.public_key and not any(s["public_key"] == kept.public_key for s in checker.signed):
+        yield "no entry is signed with this key; edge-asr log key prints the one of this machine"
 
 
 def _rows_without_entry(database: Database) -> Iterator[str]:

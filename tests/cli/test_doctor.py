@@ -70,6 +70,25 @@ def test_a_wrong_configuration_is_one_problem(doctor, tmp_path):
     assert "microphone" not in found
 
 
+def test_a_log_that_should_be_signed_and_is_not_is_a_warning(doctor, program):
+    pytest.importorskip("cryptography")
+    with Store.open(program.state) as store:
+        say(store)
+        assert "signing" not in doctor()[0]
+        assert program.run("log", "key").returncode == 0
+        assert only(doctor()[0], "signing")[0] == "warning"
+        store.integrity.vouching(after_entries=1, after_s=0).step()
+        verdict, sentence, _ = only(doctor()[0], "signing")
+        assert verdict == "ok"
+        assert sentence.endswith("; 0 entries came after it.")
+    (program.state / "signing.key").write_text("damaged", encoding="ascii")
+    verdict, sentence, _ = only(doctor()[0], "signing")
+    assert verdict == "problem"
+    assert "no key" in sentence
+    (program.state / "signing.key").unlink()
+    assert only(doctor()[0], "signing")[0] == "warning"
+
+
 def test_a_missing_microphone_is_a_problem_that_names_it(doctor):
     found, status = doctor()
     verdict, sentence, remedy = only(found, "microphone")

@@ -10,6 +10,7 @@ from edge_asr import verify_log
 from edge_asr.errors import StoreError
 from edge_asr.store import Store, redaction
 from edge_asr.store.signing import make_key
+from edge_asr.store.verification import Kept
 from tests.store.speech import say, write_down, write_down_first
 
 SECRET = "Xylophonquark"  # noqa: S105 (a word, no password)
@@ -17,7 +18,7 @@ SECRET = "Xylophonquark"  # noqa: S105 (a word, no password)
 
 def findings_of(store, head="", **options):
     found = []
-    verified = store.integrity.verify(head, found.append, **options)
+    verified = store.integrity.verify(found.append, Kept(head), **options)
     return found, verified
 
 
@@ -192,14 +193,18 @@ def test_a_signed_export_is_verified_with_the_public_key(store, tmp_path):
     assert make_key(store.state_dir) == public
     assert (store.state_dir / "signing.key").stat().st_mode & 0o777 == 0o600
     lines = list(store.integrity.export())
-    assert f"ok signed with the key {public}" in list(verify_log.check_export(lines, "", public))
+    assert f"ok the export is signed with the key {public}" in list(
+        verify_log.check_export(lines, "", public)
+    )
     other = "ab" * 32
     assert "the export is signed with another key" in list(
         verify_log.check_export(lines, "", other)
     )
     forged = [line.replace('"signed_utc_ns": 1', '"signed_utc_ns": 2') for line in lines]
-    assert "the signature does not match" in list(verify_log.check_export(forged, "", public))
+    assert "the export: the signature does not match" in list(
+        verify_log.check_export(forged, "", public)
+    )
     # Python without the library says that it could not look.
     result = run_verifier(exported(store, tmp_path), "--public-key", public)
     assert result.returncode == 1
-    assert "the signature was not checked" in result.stdout
+    assert "the export was not checked" in result.stdout

@@ -30,7 +30,7 @@ def step_all(store, limits, moment=None):
 
 def findings(store):
     found = []
-    store.integrity.verify("", found.append)
+    store.integrity.verify(found.append)
     return found
 
 
