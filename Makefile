@@ -18,8 +18,8 @@ DESTDIR ?=
 #   asterisk-core-sounds-*, espeak-ng the project's own speech sample
 APT_RUN  := gcc libsndfile1 portaudio19-dev asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav \
             asterisk-core-sounds-fr-wav espeak-ng
-# For the tests: a virtual microphone, a network namespace, system calls, the units' checker, a browser.
-APT_TEST := alsa-utils chromium libasound2-plugins pulseaudio pulseaudio-utils procps strace systemd util-linux
+# For the tests: a virtual microphone, a broker, a network namespace, system calls, the units' checker, a browser.
+APT_TEST := alsa-utils chromium libasound2-plugins mosquitto pulseaudio pulseaudio-utils procps strace systemd util-linux
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages"; \
@@ -144,5 +144,6 @@ $(VENV)/.export: $(VENV)/.run
 
 $(VENV)/.test: $(VENV)/.export $(VENV)/.apt-test
 	echo "set-up: what the tests need"
+	$(BIN)/python -m pip install --quiet --editable '.[serve,mqtt]'
 	$(BIN)/python -m pip install --quiet --group test --group lint
 	touch $@

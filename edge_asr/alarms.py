@@ -39,6 +39,10 @@ class AlarmCode(StrEnum):
     """The second pass waits, to catch up."""
     FALLBACK_BUNDLE = "FALLBACK-BUNDLE"
     """The smaller bundle transcribes, to catch up."""
+    BROKER_AWAY = "BROKER-AWAY"
+    """The MQTT broker cannot be reached, or refuses: what is to be published waits."""
+    HOOK_FAILS = "HOOK-FAILS"
+    """A hook failed again and again, and a transcript was not handed over."""
 
 
 @dataclass(frozen=True, slots=True)

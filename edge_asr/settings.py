@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from edge_asr.bridge_settings import TOPIC, MqttSettings
 from edge_asr.errors import ConfigError
 from edge_asr.records import Drafting, Drafts, Request, Task
 from edge_asr.rules import Rule
@@ -21,6 +22,7 @@ IN_WORDS = {
     _SOURCE_NAME: "1 to 32 lower-case letters, digits and hyphens",
     _DEVICE: "default, card:ID, usb:VENDOR:PRODUCT[:SERIAL], port:USB-PORT or name:PATTERN",
     _LANGUAGE_CODE: "a language code such as en",
+    TOPIC: "a topic of letters, digits, hyphens and slashes",
 }
 """What a pattern means, for error messages."""
 
@@ -263,6 +265,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often the log is signed."""
     serve: ServeSettings = ServeSettings()
     """The page and the API."""
+    mqtt: MqttSettings = MqttSettings()
+    """What is published to an MQTT broker."""
 
     def microphone(self, name: str) -> MicrophoneSettings:
         """Return the settings of the microphone called ``name``.
@@ -289,5 +293,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "retention": RetentionSettings,
     "signing": SigningSettings,
     "serve": ServeSettings,
+    "mqtt": MqttSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""

@@ -8,6 +8,7 @@
 # PREFIX    where the program goes: an environment of its own (/opt/edge-asr)
 # DESTDIR   put every file under this directory and leave the running system alone
 # PYTHON    Python 3.11 or newer, which the environment is made from (the system's)
+# EXTRAS    optional parts of the program, with commas between: serve,mqtt (serve)
 # BUNDLES   model bundles to install (./bundles, if there are any)
 #
 # An existing configuration, existing recordings and other bundles are left as they are.
@@ -18,6 +19,7 @@ PREFIX=${PREFIX:-/opt/edge-asr}
 DESTDIR=${DESTDIR:-}
 PYTHON=${PYTHON:-$([ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3)}
 BUNDLES=${BUNDLES:-bundles}
+EXTRAS=${EXTRAS:-serve}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 config=$DESTDIR/etc/edge-asr
 state=$DESTDIR/var/lib/edge-asr
@@ -96,7 +98,7 @@ install_program() {
   say "installing ${wheel##*/} into $environment"
   "$PYTHON" -m venv "$environment"
   local pip=("$environment/bin/python" -m pip --quiet --disable-pip-version-check install --no-compile)
-  "${pip[@]}" "$wheel[serve]"
+  "${pip[@]}" "$wheel[$EXTRAS]"
   # Again without its dependencies: a rebuilt wheel of the same version is a change, too.
   "${pip[@]}" --force-reinstall --no-deps "$wheel"
   remove_hub_client "$environment"

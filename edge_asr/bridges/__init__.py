@@ -4,4 +4,8 @@ They read the store like any other reader, each in a process of its own, and hol
 
     metrics.py       how the appliance is and was, in Prometheus' text format
     textfile.py      the same as a file, for a board without an open port
+    following.py     reads the log on from a kept position
+    messages.py      what is told of it, as JSON
+    publishing.py    tells it to an MQTT broker        broker.py          the connection to one
+    home_assistant.py  what Home Assistant is told, so that it shows a device
 """

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "levels": ("edge_asr.cli.devices:levels", "Show how loud a microphone hears, live."),
     "log": ("edge_asr.cli.log:log", "Read what was said: tail, show, search, export."),
     "serve": ("edge_asr.cli.serve:serve", "Serve a page and an API."),
+    "publish": ("edge_asr.cli.publish:publish", "Publish what is said to an MQTT broker."),
     "metrics": ("edge_asr.cli.metrics:metrics", "Print how the appliance is, for Prometheus."),
     "bundle": ("edge_asr.cli.bundle:bundle", "Model bundles: list, info, verify."),
     "evaluate": ("edge_asr.cli.evaluate:evaluate", "Measure how well a bundle understands."),

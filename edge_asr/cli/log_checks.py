@@ -23,6 +23,8 @@ _REMEDIES = {
     AlarmCode.MIC_INVALID: "Replace the device or the file that gives them.",
     AlarmCode.DISK_REFUSES: "Make room, or use a larger disk; what was heard waits in memory.",
     AlarmCode.LOG_DAMAGED: "Look at the disk, then run edge-asr log repair, which clears this.",
+    AlarmCode.BROKER_AWAY: "See that the broker runs and knows us; what waits is kept.",
+    AlarmCode.HOOK_FAILS: "Try the hook's command by hand; its journal says what went wrong.",
     AlarmCode.RECOGNIZER_STOPPED: "See that edge-asr recognize runs; its journal says why not.",
     AlarmCode.RECOGNIZER_BEHIND: "Use a smaller bundle, or name one as backlog.fallback_bundle.",
 }

@@ -136,18 +136,20 @@ class Log:
         )
         return self._entries(rows[::-1])
 
-    def since(self, after: int, *, from_sound: bool = False) -> tuple[list[Entry], int]:
+    def since(
+        self, after: int, *, from_sound: bool = False, at_once: int = PAGE
+    ) -> tuple[list[Entry], int]:
         """Return the versions shown that were added since then, and where to go on from.
 
         Args:
             after: what the last call returned as second; :meth:`position` for the first.
             from_sound: only versions that were made from the sound.
+            at_once: how many at most.
         """
         only = " AND t.parent_version IS NULL" if from_sound else ""
         rows = self._database.rows(
-            f"SELECT {_COLUMNS}, t.id {_FROM} t.id > ? AND t.is_shown{only}"
-            f" ORDER BY t.id LIMIT {PAGE}",
-            (after,),
+            f"SELECT {_COLUMNS}, t.id {_FROM} t.id > ? AND t.is_shown{only} ORDER BY t.id LIMIT ?",
+            (after, at_once),
         )
         return self._entries(rows), rows[-1][-1] if rows else after
 

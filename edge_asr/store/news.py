@@ -74,41 +74,53 @@ class News:
         )
         return Position(*self._database.rows(f"SELECT {of_each}")[0])
 
-    def since(self, position: Position) -> tuple[list[Item | Utterance], Position]:
-        """Return what is new since then, each kind in order, and where to go on from."""
+    def since(
+        self, position: Position, at_once: int = AT_ONCE
+    ) -> tuple[list[Item | Utterance], Position]:
+        """Return what is new since then, each kind in order, and where to go on from.
+
+        Args:
+            position: how far was read.
+            at_once: how many of each kind at most.
+        """
         with self._database.snapshot():
-            utterances, last_utterance = self._utterances(position.utterances)
-            entries, last_transcript = self._log.since(position.transcripts)
-            gaps, last_gap = self._gaps(position.gaps)
-            raised, last_alarm = self._alarms("a.id", position.alarms, active=True)
-            cleared, last_end = self._alarms("e.id", position.alarm_ends, active=False)
+            utterances, last_utterance = self._utterances(position.utterances, at_once)
+            entries, last_transcript = self._log.since(position.transcripts, at_once=at_once)
+            gaps, last_gap = self._gaps(position.gaps, at_once)
+            raised, last_alarm = self._raised(position.alarms, at_once)
+            cleared, last_end = self._cleared(position.alarm_ends, at_once)
         reached = Position(last_transcript, last_utterance, last_gap, last_alarm, last_end)
         return [*utterances, *gaps, *raised, *cleared, *entries], reached
 
-    def _utterances(self, after: int) -> tuple[list[Utterance], int]:
+    def _utterances(self, after: int, at_once: int) -> tuple[list[Utterance], int]:
         rows = self._database.rows(
-            f"SELECT {UTTERANCE_COLUMNS} FROM utterances u WHERE u.id > ?"
-            f" ORDER BY u.id LIMIT {AT_ONCE}",
-            (after,),
+            f"SELECT {UTTERANCE_COLUMNS} FROM utterances u WHERE u.id > ? ORDER BY u.id LIMIT ?",
+            (after, at_once),
         )
         return [utterance_from(row) for row in rows], rows[-1][0] if rows else after
 
-    def _gaps(self, after: int) -> tuple[list[SourceGap], int]:
+    def _gaps(self, after: int, at_once: int) -> tuple[list[SourceGap], int]:
         rows = self._database.rows(
-            f"SELECT id, source, {GAP_COLUMNS} FROM gaps WHERE id > ? ORDER BY id LIMIT {AT_ONCE}",
-            (after,),
+            f"SELECT id, source, {GAP_COLUMNS} FROM gaps WHERE id > ? ORDER BY id LIMIT ?",
+            (after, at_once),
         )
         found = [SourceGap(source, gap_from(tuple(row))) for _, source, *row in rows]
         return found, rows[-1][0] if rows else after
 
-    def _alarms(self, column: str, after: int, *, active: bool) -> tuple[list[AlarmNews], int]:
+    def _raised(self, after: int, at_once: int) -> tuple[list[AlarmNews], int]:
         rows = self._database.rows(
-            f"{ALARMS} WHERE {column} > ? ORDER BY {column} LIMIT {AT_ONCE}", (after,)
+            f"{ALARMS} WHERE a.id > ? ORDER BY a.id LIMIT ?", (after, at_once)
         )
-        last = after
-        if rows and active:
-            last = rows[-1][0]
-        elif rows:
-            ids = (rows[-1][0],)
-            last = self._database.rows("SELECT id FROM alarm_ends WHERE alarm_id = ?", ids)[0][0]
-        return [AlarmNews(alarm_from(row), active) for row in rows], last
+        found = [AlarmNews(alarm_from(row), active=True) for row in rows]
+        return found, rows[-1][0] if rows else after
+
+    def _cleared(self, after: int, at_once: int) -> tuple[list[AlarmNews], int]:
+        rows = self._database.rows(
+            f"{ALARMS} WHERE e.id > ? ORDER BY e.id LIMIT ?", (after, at_once)
+        )
+        found = [AlarmNews(alarm_from(row), active=False) for row in rows]
+        if not rows:
+            return [], after
+        ids = (rows[-1][0],)
+        end_id = self._database.rows("SELECT id FROM alarm_ends WHERE alarm_id = ?", ids)[0][0]
+        return found, int(end_id)

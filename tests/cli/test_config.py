@@ -44,10 +44,12 @@ def test_the_schema_is_json(program):
         "corrections",
         "liveness",
         "microphones",
+        "mqtt",
         "recognition",
         "retention",
         "second_pass",
         "serve",
+        "signing",
         "vad",
     }
 

@@ -13,6 +13,7 @@ UNITS = (
     "edge-asr-listen@.service",
     "edge-asr-metrics.service",
     "edge-asr-metrics.timer",
+    "edge-asr-publish.service",
     "edge-asr-recognize.service",
     "edge-asr-serve.service",
     "edge-asr-serve.socket",

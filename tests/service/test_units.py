@@ -13,10 +13,12 @@ from edge_asr.settings import SECTIONS
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
 SERVICES = ["edge-asr-listen@.service", "edge-asr-recognize.service", "edge-asr-serve.service"]
+NETWORKED = "edge-asr-publish.service"
 JOBS = ["edge-asr-metrics.service"]
 """Those that a timer starts, and that end by themselves."""
 HIGHEST_EXPOSURE = {
     "edge-asr-metrics.service": 0.2,
+    NETWORKED: 1.0,
     "edge-asr-listen@.service": 0.6,
     "edge-asr-recognize.service": 0.2,
     "edge-asr-serve.service": 0.4,
@@ -67,6 +69,7 @@ def test_systemd_finds_no_fault_in_the_units(analyze, runnable_units):
         "edge-asr-serve.socket",
         "edge-asr-metrics.service",
         "edge-asr-metrics.timer",
+        NETWORKED,
         "edge-asr.target",
     )
     result = analyze("verify", *(runnable_units / name for name in names))
@@ -80,7 +83,7 @@ def test_systemd_does_find_the_fault_in_a_faulty_unit(analyze, runnable_units):
     assert "'WatchDogSec'" in analyze("verify", path).stderr
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *JOBS])
+@pytest.mark.parametrize("name", [*SERVICES, *JOBS, NETWORKED])
 def test_a_service_is_hardly_exposed(analyze, name):
     result = analyze("security", "--offline=true", SYSTEMD / name)
     exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", result.stdout)[1])
@@ -98,7 +101,7 @@ def test_a_service_has_no_network_and_no_privileges(name):
     assert service["ProtectSystem"] == "strict"
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, NETWORKED])
 def test_a_service_is_started_again_for_ever_and_waits_for_no_network(name):
     unit = Unit(name)
     assert unit["Service"]["Restart"] == "always"
@@ -107,12 +110,24 @@ def test_a_service_is_started_again_for_ever_and_waits_for_no_network(name):
     assert "network" not in unit["Unit"]["After"]
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *JOBS])
+@pytest.mark.parametrize("name", [*SERVICES, *JOBS, NETWORKED])
 def test_all_services_share_the_state_and_neither_changes_the_models(name):
     service = Unit(name)["Service"]
     assert service["StateDirectory"] == "edge-asr"
     assert service["UMask"] == "0077"
     assert service["ReadOnlyPaths"] == "-/var/lib/edge-asr/bundles"
+
+
+def test_one_unit_reaches_a_network_and_of_it_only_what_it_is_allowed():
+    service = Unit(NETWORKED)["Service"]
+    assert "PrivateNetwork" not in service
+    assert service["IPAddressDeny"] == "any"
+    assert service["IPAddressAllow"] == "localhost"
+    assert service["NoNewPrivileges"] == "yes"
+    assert service["CapabilityBoundingSet"] == ""
+    assert service["ProtectSystem"] == "strict"
+    others = {path.name for path in SYSTEMD.glob("*.service")} - {NETWORKED}
+    assert all(Unit(name)["Service"]["PrivateNetwork"] == "yes" for name in others)
 
 
 def test_only_the_listener_reaches_the_sound_cards_and_nothing_else():
@@ -151,7 +166,7 @@ def test_the_watchdog_gives_the_slowest_step_its_time(name):
     assert listening or watchdog_s >= 6 * longest_heard_at_once_s
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *JOBS])
+@pytest.mark.parametrize("name", [*SERVICES, *JOBS, NETWORKED])
 def test_a_service_calls_a_command_that_exists(name):
     from edge_asr.cli import COMMANDS, edge_asr
 
