@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from edge_asr.capture.vad import SileroVad
     from edge_asr.config import VadSettings
     from edge_asr.recognizers import Recognizer
-    from edge_asr.records import PartialText, Recognition, Request, Waveform
+    from edge_asr.records import PartialText, Recognition, Request, SourceStatus, Waveform
 
 
 PARTIAL_SAMPLES = SAMPLE_RATE
@@ -80,6 +81,8 @@ class FileTranscriber:
         *,
         progress: Callable[[float, float], None],
         tell_partial: Callable[[float, str], None] | None = None,
+        tell: Callable[[Segment], None] = lambda _segment: None,
+        longest_s: float = math.inf,
     ) -> FileTranscript:
         """Transcribe one file.
 
@@ -89,32 +92,34 @@ class FileTranscriber:
             progress: is told how many seconds are done, and of how many, as far as the file says.
             tell_partial: is told what each utterance said so far, second by second, and at which
                 second of the file; None: nobody wants to know, and it is not computed.
+            tell: is told each segment as soon as it is recognized.
+            longest_s: how much sound the file may hold, whatever its header says.
 
         Raises:
-            AudioFileError: it cannot be read.
+            AudioFileError: it cannot be read, or holds more.
             RequestError: the bundle cannot do what is asked.
         """
         hearing = Hearing(self._vad, self._settings)
-        spoken: list[tuple[Stretch, Recognition]] = []
+        segments: list[Segment] = []
         with WavFile(path, threading.Event(), realtime=False) as source:
-            for stretch in stretches(source, hearing):
+            if source.duration_s > longest_s:
+                raise _too_long(path, longest_s)
+            for stretch in stretches(_up_to(source, path, longest_s), hearing):
                 if tell_partial is not None:
                     self._read_along(stretch, request, tell_partial)
-                spoken.append((stretch, self._recognizer.transcribe(stretch.waveform, request)))
+                recognition = self._recognizer.transcribe(stretch.waveform, request)
+                heard_s = hearing.n_heard / SAMPLE_RATE
+                segments.append(segment_of(stretch.start_s, stretch.end_s, recognition, heard_s))
+                tell(segments[-1])
                 progress(stretch.end_s, source.duration_s)
-        duration_s = hearing.n_heard / SAMPLE_RATE
         return FileTranscript(
             file=str(path),
             language=longest_language(
-                (recognition.language, stretch.end_s - stretch.start_s)
-                for stretch, recognition in spoken
+                (segment.language or "und", segment.end_s - segment.start_s) for segment in segments
             ),
-            duration_s=duration_s,
-            decode_s=sum(recognition.decode_s for _, recognition in spoken),
-            segments=tuple(
-                segment_of(stretch.start_s, stretch.end_s, recognition, duration_s)
-                for stretch, recognition in spoken
-            ),
+            duration_s=hearing.n_heard / SAMPLE_RATE,
+            decode_s=sum(segment.decode_s for segment in segments),
+            segments=tuple(segments),
         )
 
     def _read_along(
@@ -171,7 +176,22 @@ def longest_language(spoken: Iterable[tuple[str, float]]) -> str | None:
     return max(seconds, key=lambda language: seconds[language]) if seconds else None
 
 
-def stretches(source: WavFile, hearing: Hearing) -> Iterator[Stretch]:
+def _up_to(source: WavFile, path: Path, longest_s: float) -> Iterator[AudioChunk | SourceStatus]:
+    """Yield what a source yields; a header that said too little is found out here."""
+    heard_s = 0.0
+    for item in source:
+        if isinstance(item, AudioChunk):
+            heard_s += len(item.waveform) / SAMPLE_RATE
+        if heard_s > longest_s:
+            raise _too_long(path, longest_s)
+        yield item
+
+
+def _too_long(path: Path, longest_s: float) -> AudioFileError:
+    return AudioFileError(f"{path}: is longer than {longest_s:.0f} s; send it in parts")
+
+
+def stretches(source: Iterable[AudioChunk | SourceStatus], hearing: Hearing) -> Iterator[Stretch]:
     """Yield each stretch of speech in a file, in order."""
     collector = _Collector()
     for item in source:

@@ -86,7 +86,7 @@ DOORS = {
     "pyaudio": {"capture/portaudio_child.py"},
     "rich": {"cli/"},
     "prometheus_client": {"bridges/metrics.py"},
-    "python_multipart": set(),  # starlette's, for forms
+    "python_multipart": {"serve/uploads.py"},
     "soundfile": {"audio.py"},
     "soxr": {"capture/resampling.py"},
     "starlette": {"serve/"},

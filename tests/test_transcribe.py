@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from edge_asr.audio import write_flac
+from edge_asr.capture.wavfile import WavFile
 from edge_asr.config import VadSettings
-from edge_asr.errors import RequestError
+from edge_asr.errors import AudioFileError, RequestError
 from edge_asr.records import PartialText, Request
 from edge_asr.transcribe import FileTranscriber
 from tests.test_recognize import Recognizer
@@ -61,3 +62,18 @@ def test_nothing_is_read_along_unless_someone_wants_to_know(file):
 def test_a_bundle_without_partials_says_so_in_a_sentence(file):
     with pytest.raises(RequestError, match="bundle tiny has no text for this request before an"):
         transcribe(file, Silent(), tell_partial=print)
+
+
+def test_each_segment_is_told_as_soon_as_it_is_recognized(file):
+    told = []
+    result = transcribe(file, Silent(), tell=told.append)
+    assert tuple(told) == result.segments
+
+
+@pytest.mark.parametrize("claimed_s", [12.0, 1.0, 0.0])
+def test_a_file_that_is_too_long_is_refused_whatever_its_header_says(file, claimed_s, monkeypatch):
+    monkeypatch.setattr(WavFile, "duration_s", claimed_s)
+    told = []
+    with pytest.raises(AudioFileError, match="longer than 8 s"):
+        transcribe(file, Silent(), tell=told.append, longest_s=8.0)
+    assert len(told) == (0 if claimed_s > 8 else 1)

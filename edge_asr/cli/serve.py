@@ -85,7 +85,13 @@ def serve(
         click.echo(f"edge-asr: serving {places}", err=True)
 
     run(
-        site_at(context.state_dir, context.config, context.config_file),
+        site_at(
+            context.state_dir,
+            context.config,
+            context.config_file,
+            bundle_dirs=context.bundle_dirs,
+            bundle=context.bundle_name,
+        ),
         Access(token, checks_host=is_tcp),
         sockets,
         stop=stop_event(also_when_stdin_closes=is_child),

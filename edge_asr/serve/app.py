@@ -11,7 +11,15 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from edge_asr.errors import EdgeAsrError
-from edge_asr.serve import about, correcting, following, reading, scraping
+from edge_asr.serve import (
+    about,
+    correcting,
+    following,
+    models,
+    reading,
+    scraping,
+    transcriptions,
+)
 from edge_asr.serve.access import Guard
 from edge_asr.serve.bounds import Bounds
 from edge_asr.serve.headers import SafeHeaders
@@ -42,6 +50,10 @@ def routes() -> list[Route]:
         Route("/v1/ledger", reading.ledger),
         Route("/v1/alarms", reading.alarms),
         Route("/v1/events", following.events),
+        Route("/v1/audio/transcriptions", transcriptions.transcriptions, methods=["POST"]),
+        Route("/v1/audio/translations", transcriptions.translations, methods=["POST"]),
+        Route("/v1/models", models.models),
+        Route("/v1/models/{model}", models.one_model),
     ]
 
 

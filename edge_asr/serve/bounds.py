@@ -7,6 +7,7 @@ nothing for long gets an answer that says so. (Who does not take it: :mod:`conne
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ GRACE_S = 15.0
 """So long a body may take, however little comes."""
 MIN_BYTES_PER_S = 4096
 """Slower than that, on average after the grace, is no network of this century."""
+LINGER_S = 2.0
+"""So long what is left of a refused body is read and dropped: who sends in one go reads the answer
+only after that, and would find the connection reset."""
 SMALL = 64 << 10
 """Bytes of a body anywhere but where sound is sent."""
 
@@ -84,7 +88,18 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Send a part of the answer."""
         self.has_begun = True
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_last and not self._is_whole:
+            await self._send({**message, "more_body": True})
+            await self._drop_the_rest()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    async def _drop_the_rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while (await self._receive()).get("more_body", False):
+                    pass
 
 
 def _too_large(limit: int) -> ProblemError:

@@ -31,13 +31,13 @@ GONE = 410
 TOO_LARGE = 413
 UNPROCESSABLE = 422
 BUSY = 503
-_SERVER_FAULT = 500
+FAULT = 500
 _STATUS: tuple[tuple[type[EdgeAsrError], int], ...] = (
     (CorrectionError, CONFLICT),
     (RequestError, BAD_REQUEST),
     (AudioFileError, BAD_REQUEST),
     (StoreError, BUSY),
-    (EdgeAsrError, _SERVER_FAULT),
+    (EdgeAsrError, FAULT),
 )
 """What went wrong -> the answer's status; the first that fits."""
 
@@ -49,33 +49,45 @@ class ProblemError(EdgeAsrError):
         status: of HTTP.
         sentence: what is wrong, and what to do.
         parameter: which one it is about.
+        code: one of OpenAI's, for programs.
     """
 
-    def __init__(self, status: int, sentence: str, parameter: str | None = None) -> None:
+    def __init__(
+        self, status: int, sentence: str, parameter: str | None = None, code: str | None = None
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.parameter = parameter
+        self.code = code
 
 
 def answer(
     status: int,
     sentence: str,
     parameter: str | None = None,
+    code: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Return an error as a response."""
-    kind = "server_error" if status >= _SERVER_FAULT else "invalid_request_error"
-    error = {"message": sentence, "type": kind, "param": parameter, "code": None}
     more = {"Retry-After": "5"} if status == BUSY else {}
     if status in {TOO_SLOW, TOO_LARGE}:
         more["Connection"] = "close"  # the rest of the body was not read
+    error = error_fields(status, sentence, parameter, code)
     return JSONResponse({"error": error}, status, {**more, **(headers or {})})
+
+
+def error_fields(
+    status: int, sentence: str, parameter: str | None = None, code: str | None = None
+) -> dict[str, str | None]:
+    """Return an error as OpenAI's clients read it."""
+    kind = "server_error" if status >= FAULT else "invalid_request_error"
+    return {"message": sentence, "type": kind, "param": parameter, "code": code}
 
 
 async def of_ours(_request: Request, error: Exception) -> Response:
     """Answer with an error that this package raised on purpose."""
     if isinstance(error, ProblemError):
-        return answer(error.status, str(error), error.parameter)
+        return answer(error.status, str(error), error.parameter, error.code)
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     return answer(status, str(error))
 

@@ -14,9 +14,13 @@ from edge_asr.serve.app import build
 from edge_asr.serve.condition import Conditions
 from edge_asr.serve.connections import Connection
 from edge_asr.serve.live import Live
+from edge_asr.serve.models import Models
 from edge_asr.serve.readers import Readers
 from edge_asr.serve.scraping import Metrics
 from edge_asr.serve.site import Site
+from edge_asr.serve.transcribing import Transcribing
+from edge_asr.serve.uploads import Uploads
+from edge_asr.settings_schema import setting_values
 
 if TYPE_CHECKING:
     import socket
@@ -33,9 +37,26 @@ _LOOK_S = 0.2
 _ALIVE_S = 5.0
 
 
-def site_at(state_dir: Path, config: Config, config_file: str | None) -> Site:
-    """Return the site of a state directory; nothing is opened before it is asked."""
+def site_at(
+    state_dir: Path,
+    config: Config,
+    config_file: str | None,
+    *,
+    bundle_dirs: Sequence[Path] = (),
+    bundle: str | None = None,
+) -> Site:
+    """Return the site of a state directory; nothing is opened before it is asked.
+
+    Args:
+        state_dir: whose log is served.
+        config: what is set.
+        config_file: where that was read from.
+        bundle_dirs: where models are, in order.
+        bundle: name or directory of the one that recognizes, if not the configured one.
+    """
     readers = Readers(state_dir)
+    models = Models(bundle_dirs, bundle or config.recognition.bundle, config.vad.bundle)
+    values = setting_values(config)
     return Site(
         state_dir=state_dir,
         config=config,
@@ -46,6 +67,12 @@ def site_at(state_dir: Path, config: Config, config_file: str | None) -> Site:
         live=Live(state_dir, "serve"),
         conditions=Conditions(config, readers),
         metrics=Metrics(config, readers),
+        models=models,
+        uploads=Uploads(state_dir, config.retention.min_free_mb),
+        transcribing=Transcribing(
+            lambda: {"config": values, "vad": str(models.vad_directory())},
+            config.serve.release_after_s,
+        ),
     )
 
 
@@ -86,6 +113,7 @@ async def _run(
 ) -> None:
     # A log that is not there is made, and an old one brought up to date.
     await site.writer.ask(lambda store: store.log.position())
+    site.uploads.clear()
     server = _Server(_configured(site, access))
     serving = asyncio.create_task(server.serve(list(sockets)))
     watching = asyncio.create_task(_stay_alive(site, alive))
@@ -101,6 +129,7 @@ async def _run(
         site.live.end()
         server.should_exit = True
         await serving
+        await site.transcribing.close()
         for readers in (site.readers, site.exports, site.writer):
             await asyncio.to_thread(readers.close)
 

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from edge_asr.config import Config
     from edge_asr.serve.condition import Conditions
     from edge_asr.serve.live import Live
+    from edge_asr.serve.models import Models
     from edge_asr.serve.readers import Readers
     from edge_asr.serve.scraping import Metrics
+    from edge_asr.serve.transcribing import Transcribing
+    from edge_asr.serve.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,9 @@ class Site:
     live: Live
     conditions: Conditions
     metrics: Metrics
+    models: Models
+    uploads: Uploads
+    transcribing: Transcribing
 
 
 def site_of(request: Request) -> Site:

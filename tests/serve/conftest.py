@@ -40,6 +40,8 @@ class Server:
     port: int
     process: object
     state: object
+    site: object = None
+    """Where it runs in a thread of this process."""
 
     @property
     def url(self):
@@ -133,18 +135,18 @@ def serve_here(store):
     """Return what runs a server in a thread: what a test of the program itself does not need."""
     with ExitStack() as running:
 
-        def start(config=None, access=None):
-            return running.enter_context(_served(store.state_dir, config, access))
+        def start(config=None, access=None, bundle_dirs=()):
+            return running.enter_context(_served(store.state_dir, config, access, bundle_dirs))
 
         yield start
 
 
 @contextmanager
-def _served(state_dir, config=None, access=None):
+def _served(state_dir, config=None, access=None, bundle_dirs=()):
     listening = opened("127.0.0.1", 0)
     port = listening.getsockname()[1]
     stop, is_ready = threading.Event(), threading.Event()
-    site = site_at(state_dir, config or Config(), None)
+    site = site_at(state_dir, config or Config(), None, bundle_dirs=bundle_dirs)
     thread = threading.Thread(
         target=run,
         args=(site, access or Access(), [listening]),
@@ -153,7 +155,7 @@ def _served(state_dir, config=None, access=None):
     thread.start()
     try:
         assert is_ready.wait(30)
-        yield Server(port, None, state_dir)
+        yield Server(port, None, state_dir, site)
     finally:
         stop.set()
         thread.join(20)
