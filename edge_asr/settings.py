@@ -198,7 +198,7 @@ class SecondPassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When old sound goes, to make room. Text stays, and what is held or not transcribed."""
+    """When old sound and text go. What is held, or not transcribed, stays."""
 
     min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 512
     """While less is free on the disk (or less than a tenth of it), the oldest sound goes.
@@ -207,6 +207,8 @@ class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """While there is more sound, the oldest goes. Megabytes; 0: no limit."""
     max_age_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
     """Sound goes when it is older, counted by clocks that cannot jump. 0: no limit."""
+    max_text_age_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
+    """Words go when they are older, and their sound with them. 0: they stay."""
 
 
 class SigningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,7 +26,12 @@ def open_retention(context: Context, store: Store) -> Retention:
     from edge_asr.store.retention import Limits
 
     settings = context.config.retention
-    limits = Limits(settings.min_free_mb << 20, settings.max_sound_mb << 20, settings.max_age_days)
+    limits = Limits(
+        settings.min_free_mb << 20,
+        settings.max_sound_mb << 20,
+        settings.max_age_days,
+        settings.max_text_age_days,
+    )
     return store.retention(limits)
 
 
@@ -70,9 +75,9 @@ def _complaining(what: str) -> Iterator[None]:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.pass_obj
 def prune(context: Context, dry_run: bool) -> None:  # noqa: FBT001
-    """Remove old sound as the section retention of the configuration says. Text stays.
+    """Remove old sound, and old text, as the section retention of the configuration says.
 
-    What was not transcribed, and what is held, stays too.
+    What was not transcribed, and what is held, stays.
 
     \b
     Example:
@@ -80,12 +85,18 @@ def prune(context: Context, dry_run: bool) -> None:  # noqa: FBT001
     """
     from edge_asr.store import Store
 
-    n, n_bytes = 0, 0
+    n, n_bytes, n_texts = 0, 0, 0
     with Store.open(context.state_dir) as store:
         retention = open_retention(context, store)
         while pruned := retention.step(now(), dry_run=dry_run):
-            n, n_bytes = n + len(pruned.utterance_ids), n_bytes + pruned.n_bytes
+            if pruned.is_text:
+                n_texts += len(pruned.utterance_ids)
+            else:
+                n, n_bytes = n + len(pruned.utterance_ids), n_bytes + pruned.n_bytes
             if dry_run:
                 break
     what = f"the sound of {n} utterances, {n_bytes / 1e6:.1f} MB"
-    click.echo(f"would begin with {what}" if dry_run and n else f"removed {what}")
+    if n_texts:
+        words = f"the words and the sound of {n_texts} utterances"
+        what = f"{what}; {words}" if n else words
+    click.echo(f"would begin with {what}" if dry_run and n + n_texts else f"removed {what}")

@@ -129,7 +129,10 @@ class Integrity:
             " WHERE u.id = ?",
             (utterance_id,),
         )
-        return str(json.loads(row[0]).get("reason", "")) if row else None
+        if row is None:
+            return None
+        detail = json.loads(row[0])
+        return str(detail.get("reason") or detail.get("why", ""))
 
     def hold(self, utterance_ids: Sequence[int], reason: str) -> list[int]:
         """Put utterances under hold; return those that were not before.

@@ -14,7 +14,7 @@ from edge_asr.errors import StoreError
 from edge_asr.store.chain import entries_of
 from edge_asr.store.events import EventKind, record
 from edge_asr.store.holds import is_held
-from edge_asr.store.removal import note_sound, ranges, unlink_noted
+from edge_asr.store.removal import note_sound, ranges, remove_words, unlink_noted, versions_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,22 +31,16 @@ def redact(database: Database, state_dir: Path, utterance: Utterance, reason: st
     """
     utterance_id = utterance.utterance_id
     # The long look through the chain is done before others have to wait.
-    before = _transcript_ids(database, utterance_id)
+    before = versions_of(database, [utterance_id])
     entries = entries_of(database, "transcripts", before)
     with database.transaction():
         _check(database, utterance_id)
-        added = [i for i in _transcript_ids(database, utterance_id) if i not in before]
+        added = [i for i in versions_of(database, [utterance_id]) if i not in before]
         entries += entries_of(database, "transcripts", added)
         detail = {"utterance": utterance_id, "entries": ranges(entries), "reason": reason}
         event_id = record(database, EventKind.REDACTED, {**detail, "sound": str(utterance_id)})
-        database.rows("DELETE FROM transcripts WHERE utterance_id = ?", (utterance_id,))
-        database.rows("DELETE FROM failures WHERE utterance_id = ?", (utterance_id,))
-        for seq in entries:
-            database.rows("UPDATE chain SET salt = NULL WHERE seq = ?", (seq,))
+        remove_words(database, [utterance_id], entries, event_id)
         note_sound(database, [utterance_id], event_id)
-        database.rows(
-            "UPDATE utterances SET text_removed = ? WHERE id = ?", (event_id, utterance_id)
-        )
     unlink_noted(database, state_dir)
     database.empty_write_ahead_log()
 
@@ -59,8 +53,3 @@ def _check(database: Database, utterance_id: int) -> None:
     row = database.row("SELECT text_removed FROM utterances WHERE id = ?", (utterance_id,))
     if row is None or row[0] is not None:
         raise StoreError(f"the words of utterance {utterance_id} are gone already")
-
-
-def _transcript_ids(database: Database, utterance_id: int) -> list[int]:
-    rows = database.rows("SELECT id FROM transcripts WHERE utterance_id = ?", (utterance_id,))
-    return [row[0] for row in rows]

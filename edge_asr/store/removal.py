@@ -32,6 +32,36 @@ def note_sound(database: Database, utterance_ids: Sequence[int], event_id: int) 
         )
 
 
+def versions_of(database: Database, utterance_ids: Sequence[int]) -> list[int]:
+    """Return the row ids of all versions of the text of utterances, in order."""
+    marks = ",".join("?" * len(utterance_ids))
+    rows = database.rows(
+        f"SELECT id FROM transcripts WHERE utterance_id IN ({marks}) ORDER BY id", utterance_ids
+    )
+    return [row[0] for row in rows]
+
+
+def remove_words(
+    database: Database, utterance_ids: Sequence[int], entries: Sequence[int], event_id: int
+) -> None:
+    """Remove the words of utterances, within the transaction of the event.
+
+    Args:
+        database: the log.
+        utterance_ids: whose words.
+        entries: of the chain, about these words: their salts go, too, so that no hash tells them.
+        event_id: of the event that says why.
+    """
+    for utterance_id in utterance_ids:
+        for table in ("transcripts", "failures", "pass_failures"):
+            database.rows(f"DELETE FROM {table} WHERE utterance_id = ?", (utterance_id,))
+        database.rows(
+            "UPDATE utterances SET text_removed = ? WHERE id = ?", (event_id, utterance_id)
+        )
+    for seq in entries:
+        database.rows("UPDATE chain SET salt = NULL WHERE seq = ?", (seq,))
+
+
 def unlink_noted(database: Database, state_dir: Path) -> int:
     """Remove the files that were noted; return how many there were.
 

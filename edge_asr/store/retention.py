@@ -1,11 +1,8 @@
 """Retention: the oldest sound goes first, so that a disk that fills up never ends the recording.
 
-Text stays. What was not transcribed stays (also what is quarantined: somebody may still want to
-hear it), and what is held stays. "Oldest" is the order in which utterances were stored, never the
-wall clock. An event of the chain says what went and why.
-
-Age is counted on the monotonic clock while the appliance runs. The time between two boots counts
-only where the wall clock was synchronised at both ends. So a jump of the clock makes nothing older.
+Text stays, unless it is given an age. What was not transcribed stays (also what is quarantined:
+somebody may still want to hear it), and what is held stays. "Oldest" is the order in which
+utterances were stored, never the wall clock. An event of the chain says what went and why.
 """
 
 from __future__ import annotations
@@ -14,14 +11,16 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_asr.records import ClockQuality, Instant
+from edge_asr.store.age import Age
 from edge_asr.store.events import EventKind, record
 from edge_asr.store.files import file_errors
 from edge_asr.store.removal import note_sound, ranges, unlink_noted
+from edge_asr.store.text_retention import TextRetention
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_asr.records import Instant
     from edge_asr.store.database import Database
 
 BATCH = 64
@@ -30,7 +29,6 @@ MARGIN = 1.1
 """Room is made for a tenth more than asked, so that not every utterance costs an event."""
 SMALL_DISK_PARTS = 10
 """Of a small disk, no more than this part is kept free."""
-_DAY_NS = 86_400 * 1_000_000_000
 _REMOVABLE = (
     "u.sound_removed IS NULL"
     " AND EXISTS (SELECT 1 FROM transcripts t WHERE t.utterance_id = u.id)"
@@ -46,6 +44,8 @@ class Limits:
     """Of the file system with the state directory."""
     max_sound_bytes: int = 0
     max_age_days: int = 0
+    max_text_age_days: int = 0
+    """Of words; their sound goes with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Pruned:
     utterance_ids: tuple[int, ...]
     n_bytes: int
     why: str
+    is_text: bool = False
+    """Their words went, too."""
 
     def __bool__(self) -> bool:
         return bool(self.utterance_ids)
@@ -70,13 +72,15 @@ class Retention:
         self._database = database
         self._state_dir = state_dir
         self._limits = limits
+        self._age = Age(database)
+        self._text = TextRetention(database, state_dir, BATCH)
         self._done_below = 0
         """Below this id is nothing to remove; looked at again once all was looked at."""
         self._counted_to = 0
         self._sound_bytes = 0
 
     def step(self, moment: Instant, *, dry_run: bool = False) -> Pruned:
-        """Remove a batch of the oldest sound, if a limit asks for it.
+        """Remove a batch of the oldest sound or text, if a limit asks for it.
 
         Args:
             moment: now.
@@ -85,7 +89,20 @@ class Retention:
         Raises:
             StoreError: the disk refuses.
         """
-        self._count_age(moment)
+        if self._limits.max_age_days or self._limits.max_text_age_days:
+            self._age.count(moment)
+        return self._sound_step(dry_run=dry_run) or self._text_step(dry_run=dry_run)
+
+    def _text_step(self, *, dry_run: bool) -> Pruned:
+        days = self._limits.max_text_age_days
+        old = self._text.oldest(self._age.last_older_than(days)) if days else []
+        if not old:
+            return NOTHING
+        why = f"text older than {days} days"
+        done = old if dry_run else self._text.remove(old, why)
+        return Pruned(tuple(done), 0, why, is_text=True)
+
+    def _sound_step(self, *, dry_run: bool) -> Pruned:
         why, n_bytes, last_id = self._asked()
         if not why:
             return NOTHING
@@ -149,51 +166,10 @@ class Retention:
         return self._sound_bytes
 
     def _older_than(self, days: int) -> int | None:
-        """Return the last utterance that is certainly older than so many days."""
-        row = self._database.row(
-            "SELECT last_utterance_id FROM age_marks WHERE day <="
-            " (SELECT age_ns / ? FROM age_clock) - ? ORDER BY day DESC LIMIT 1",
-            (_DAY_NS, days + 1),  # a mark may be a day late
-        )
-        if row is None:
-            return None
+        """Return the last utterance that is certainly older than so many days, if any may go."""
+        last_id = self._age.last_older_than(days)
         found = self._database.row(
             f"SELECT 1 FROM utterances u WHERE u.id >= ? AND u.id <= ? AND {_REMOVABLE} LIMIT 1",
-            (self._done_below, row[0]),
+            (self._done_below, last_id),
         )
-        return int(row[0]) if found else None
-
-    def _count_age(self, moment: Instant) -> None:
-        """Let the store's own clock go on, and mark each new day with the last utterance."""
-        if not self._limits.max_age_days:
-            return
-        with self._database.transaction():
-            row = self._database.row(
-                "SELECT age_ns, utc_ns, monotonic_ns, boot_id, clock_quality FROM age_clock"
-            )
-            age_ns = 0 if row is None else row[0] + elapsed_ns(_instant(row[1:]), moment)
-            self._database.rows(
-                "INSERT OR REPLACE INTO age_clock"
-                " (id, age_ns, utc_ns, monotonic_ns, boot_id, clock_quality)"
-                " VALUES (1, ?, ?, ?, ?, ?)",
-                (age_ns, moment.utc_ns, moment.monotonic_ns, moment.boot_id, moment.clock_quality),
-            )
-            self._database.rows(
-                "INSERT OR IGNORE INTO age_marks (day, last_utterance_id)"
-                " SELECT ?, coalesce(max(id), 0) FROM utterances",
-                (age_ns // _DAY_NS,),
-            )
-
-
-def elapsed_ns(earlier: Instant, later: Instant) -> int:
-    """Return how much time passed at least."""
-    if earlier.boot_id == later.boot_id:
-        return max(0, later.monotonic_ns - earlier.monotonic_ns)
-    synchronised = {earlier.clock_quality, later.clock_quality} == {ClockQuality.SYNCHRONISED}
-    by_wall_ns = later.utc_ns - earlier.utc_ns if synchronised else 0
-    return max(by_wall_ns, later.monotonic_ns, 0)
-
-
-def _instant(columns: tuple[int, int, str, str]) -> Instant:
-    utc_ns, monotonic_ns, boot_id, quality = columns
-    return Instant(utc_ns, monotonic_ns, boot_id, ClockQuality(quality))
+        return last_id if found else None

@@ -6,8 +6,9 @@ import pytest
 
 from edge_asr import clock
 from edge_asr.records import ClockQuality, Instant
-from edge_asr.store import Store
+from edge_asr.store import Store, text_retention
 from edge_asr.store.retention import Limits
+from edge_asr.store.verification import Kept
 from tests.store.speech import say, write_down
 
 DAY_NS = 86_400 * 10**9
@@ -106,6 +107,86 @@ def test_between_boots_only_a_synchronised_clock_counts(state_dir):
             fill(store, 1)
             moments = [at(0, quality=quality), at(5.1, "b", quality)]
             assert run_days(store, limits, moments) == expected
+
+
+def texts(store):
+    return [entry.transcript.recognition.text for entry in store.log.entries()]
+
+
+def test_text_goes_by_age_with_its_sound_and_leaves_a_tombstone(store, state_dir):
+    limits = Limits(max_text_age_days=3)
+    utterances = fill(store, 2)
+    write_down(store, utterances[0], "the valve is stuck")
+    kept = str(store.integrity.head())
+    assert run_days(store, limits, [at(0), at(1.5)]) == []
+    fill(store, 1)
+    assert run_days(store, limits, [at(4.2)]) == [1, 2]
+    assert not (state_dir / utterances[0].audio_path).exists()
+    assert len(texts(store)) == 1
+    assert store.log.search("valve", limit=9) == []
+    assert b"valve" not in (state_dir / "log.sqlite3").read_bytes()
+    assert store.integrity.redacted_because(1) == "text older than 3 days"
+    found = []
+    verified = store.integrity.verify(found.append, Kept(kept))
+    assert (found, verified.n_excused) == ([], 3)
+    # What is gone is neither transcribed again nor removed twice.
+    assert store.transcripts.pending() is None
+    assert run_days(store, limits, [at(7.9)]) == []
+    assert run_days(store, limits, [at(8.1)]) == [3]
+
+
+def test_text_that_is_held_or_not_there_yet_does_not_go(store):
+    limits = Limits(max_text_age_days=3)
+    fill(store, 3)
+    fill(store, 1, transcribed=False)
+    store.integrity.hold([2], "accident")
+    assert run_days(store, limits, [at(0), at(1.5), at(4.9)]) == [1, 3]
+    assert len(texts(store)) == 1
+    assert store.transcripts.pending().utterance_id == 4
+    store.integrity.release([2], "closed")
+    assert run_days(store, limits, [at(5.0)]) == [2]
+    assert findings(store) == []
+
+
+def test_text_stays_where_only_sound_has_an_age(store):
+    fill(store, 2)
+    assert run_days(store, Limits(max_age_days=3), [at(0), at(4.9)]) == [1, 2]
+    assert len(texts(store)) == 2
+    assert run_days(store, Limits(max_age_days=3, max_text_age_days=3), [at(5)]) == [1, 2]
+    assert texts(store) == []
+    assert findings(store) == []
+
+
+def test_a_version_that_is_added_while_text_goes_is_not_left_behind(store, monkeypatch):
+    """It would be a text whose utterance says that it has none."""
+    limits = Limits(max_text_age_days=3)
+    (utterance,) = fill(store, 1)
+    look = text_retention.entries_of
+
+    def look_while_somebody_writes(*arguments):
+        found = look(*arguments)
+        monkeypatch.setattr(text_retention, "entries_of", look)
+        write_down(store, utterance, "another version")
+        return found
+
+    monkeypatch.setattr(text_retention, "entries_of", look_while_somebody_writes)
+    assert run_days(store, limits, [at(0), at(4.5)]) == []
+    assert len(store.transcripts.versions(1)) == 2
+    assert run_days(store, limits, [at(4.6)]) == [1]
+    assert store.transcripts.versions(1) == []
+    assert findings(store) == []
+
+
+def test_a_kill_between_the_tombstone_and_the_file_takes_the_sound_at_the_next_start(
+    store, state_dir, monkeypatch
+):
+    (utterance,) = fill(store, 1)
+    monkeypatch.setattr(text_retention, "unlink_noted", lambda *_args: 0)
+    assert run_days(store, Limits(max_text_age_days=3), [at(0), at(4.5)]) == [1]
+    assert (state_dir / utterance.audio_path).exists()
+    store.utterances.recover()
+    assert not (state_dir / utterance.audio_path).exists()
+    assert findings(store) == []
 
 
 def test_a_small_disk_never_fills_up(tmp_path):
