@@ -82,10 +82,11 @@ def parse_config(text: str) -> Config:
 
 
 def _check(config: Config) -> None:
-    names = [microphone.name for microphone in config.microphones]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two microphones are called '{name}'; give each its own name")
+    for what, named in (("microphones", config.microphones), ("hooks", config.hooks)):
+        names = [each.name for each in named]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"two {what} are called '{name}'; give each its own name")
     vad = config.vad
     if vad.neg_threshold is not None and vad.neg_threshold > vad.threshold:
         raise ConfigError("vad.neg_threshold must not be above vad.threshold")

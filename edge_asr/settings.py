@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from edge_asr.bridge_settings import TOPIC, MqttSettings
+from edge_asr.bridge_settings import PATH, TOPIC, HookSettings, MqttSettings, ServeSettings
 from edge_asr.errors import ConfigError
 from edge_asr.records import Drafting, Drafts, Request, Task
 from edge_asr.rules import Rule
@@ -22,6 +22,7 @@ IN_WORDS = {
     _SOURCE_NAME: "1 to 32 lower-case letters, digits and hyphens",
     _DEVICE: "default, card:ID, usb:VENDOR:PRODUCT[:SERIAL], port:USB-PORT or name:PATTERN",
     _LANGUAGE_CODE: "a language code such as en",
+    PATH: "a path that begins with a slash, without spaces",
     TOPIC: "a topic of letters, digits, hyphens and slashes",
 }
 """What a pattern means, for error messages."""
@@ -220,28 +221,6 @@ class SigningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """New entries are signed so many minutes after the last signature."""
 
 
-class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The page and the API, which ``edge-asr serve`` serves."""
-
-    host: str = "127.0.0.1"
-    """The address to listen at: this machine's own, so that only this machine can ask. Any other
-    needs ``token_file``."""
-    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8089
-    """The port to listen at; 0: any that is free."""
-    unix_socket: str | None = None
-    """A path to listen at instead, for the user of the service only."""
-    token_file: str | None = None
-    """A file whose first line is a token that every client must send; null: none is needed."""
-    transcriptions: bool = True
-    """Transcribe files that clients send, in a process of its own with a model of its own."""
-    max_upload_mb: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 200
-    """The largest file that a client may send. Megabytes."""
-    max_audio_s: Seconds = 7200.0
-    """The longest sound that is transcribed of one file. Seconds."""
-    release_after_s: Seconds = 300.0
-    """Seconds without a file after which the model is let go from memory."""
-
-
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -269,6 +248,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The page and the API."""
     mqtt: MqttSettings = MqttSettings()
     """What is published to an MQTT broker."""
+    hooks: list[HookSettings] = []
+    """What is told of each transcript, each from a queue of its own."""
 
     def microphone(self, name: str) -> MicrophoneSettings:
         """Return the settings of the microphone called ``name``.
@@ -296,5 +277,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "signing": SigningSettings,
     "serve": ServeSettings,
     "mqtt": MqttSettings,
+    "hooks[]": HookSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""

@@ -27,14 +27,14 @@ staging || [ "$(id -u)" = 0 ] || fail "must run as root"
 stop_services() {
   if systemd_runs; then systemctl stop 'edge-asr*'; fi
   rm -f /etc/systemd/system/*.wants/edge-asr{.target,-recognize.service,-listen@*.service,-serve.socket} \
-    /etc/systemd/system/*.wants/edge-asr-{metrics.timer,publish.service}
+    /etc/systemd/system/*.wants/edge-asr-{hooks.service,metrics.timer,publish.service}
 }
 
 remove_files() {
   local root=$DESTDIR/etc link=/usr/local/bin/edge-asr
   if staging; then root=$DESTDIR/usr/lib link=$DESTDIR/usr/bin/edge-asr; fi
   rm -f "$root"/systemd/system/edge-asr{.target,-recognize.service,-listen@.service,-serve.service,-serve.socket} \
-    "$root"/systemd/system/edge-asr-{metrics.service,metrics.timer,publish.service} \
+    "$root"/systemd/system/edge-asr-{hooks.service,metrics.service,metrics.timer,publish.service} \
     "$root"/{sysusers.d,tmpfiles.d}/edge-asr.conf \
     "$root/udev/rules.d/72-edge-asr.rules"
   if [ "$(readlink "$link" || true)" = "$PREFIX/bin/edge-asr" ]; then rm -f "$link"; fi

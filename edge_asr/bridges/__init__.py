@@ -7,5 +7,6 @@ They read the store like any other reader, each in a process of its own, and hol
     following.py     reads the log on from a kept position
     messages.py      what is told of it, as JSON
     publishing.py    tells it to an MQTT broker        broker.py          the connection to one
+    hooks.py         tells programs of the site        handover.py        one transcript to one
     home_assistant.py  what Home Assistant is told, so that it shows a device
 """

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
+    from edge_asr.bridge_settings import ServeSettings
     from edge_asr.cli.context import Context
-    from edge_asr.settings import ServeSettings
 
 NICENESS = 5
 """Whoever reads gives way to whoever listens."""

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = ROOT / "systemd"
 UNITS = (
+    "edge-asr-hooks.service",
     "edge-asr-listen@.service",
     "edge-asr-metrics.service",
     "edge-asr-metrics.timer",

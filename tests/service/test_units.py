@@ -13,10 +13,12 @@ from edge_asr.settings import SECTIONS
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
 SERVICES = ["edge-asr-listen@.service", "edge-asr-recognize.service", "edge-asr-serve.service"]
+BRIDGES = ["edge-asr-hooks.service"]
 NETWORKED = "edge-asr-publish.service"
 JOBS = ["edge-asr-metrics.service"]
 """Those that a timer starts, and that end by themselves."""
 HIGHEST_EXPOSURE = {
+    "edge-asr-hooks.service": 0.2,
     "edge-asr-metrics.service": 0.2,
     NETWORKED: 1.0,
     "edge-asr-listen@.service": 0.6,
@@ -69,6 +71,7 @@ def test_systemd_finds_no_fault_in_the_units(analyze, runnable_units):
         "edge-asr-serve.socket",
         "edge-asr-metrics.service",
         "edge-asr-metrics.timer",
+        "edge-asr-hooks.service",
         NETWORKED,
         "edge-asr.target",
     )
@@ -83,14 +86,14 @@ def test_systemd_does_find_the_fault_in_a_faulty_unit(analyze, runnable_units):
     assert "'WatchDogSec'" in analyze("verify", path).stderr
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *JOBS, NETWORKED])
+@pytest.mark.parametrize("name", [*SERVICES, *BRIDGES, *JOBS, NETWORKED])
 def test_a_service_is_hardly_exposed(analyze, name):
     result = analyze("security", "--offline=true", SYSTEMD / name)
     exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", result.stdout)[1])
     assert exposure <= HIGHEST_EXPOSURE[name]
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *JOBS])
+@pytest.mark.parametrize("name", [*SERVICES, *BRIDGES, *JOBS])
 def test_a_service_has_no_network_and_no_privileges(name):
     service = Unit(name)["Service"]
     assert service["PrivateNetwork"] == "yes"
@@ -101,7 +104,7 @@ def test_a_service_has_no_network_and_no_privileges(name):
     assert service["ProtectSystem"] == "strict"
 
 
-@pytest.mark.parametrize("name", [*SERVICES, NETWORKED])
+@pytest.mark.parametrize("name", [*SERVICES, *BRIDGES, NETWORKED])
 def test_a_service_is_started_again_for_ever_and_waits_for_no_network(name):
     unit = Unit(name)
     assert unit["Service"]["Restart"] == "always"
@@ -110,7 +113,7 @@ def test_a_service_is_started_again_for_ever_and_waits_for_no_network(name):
     assert "network" not in unit["Unit"]["After"]
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *JOBS, NETWORKED])
+@pytest.mark.parametrize("name", [*SERVICES, *BRIDGES, *JOBS, NETWORKED])
 def test_all_services_share_the_state_and_neither_changes_the_models(name):
     service = Unit(name)["Service"]
     assert service["StateDirectory"] == "edge-asr"
@@ -166,7 +169,7 @@ def test_the_watchdog_gives_the_slowest_step_its_time(name):
     assert listening or watchdog_s >= 6 * longest_heard_at_once_s
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *JOBS, NETWORKED])
+@pytest.mark.parametrize("name", [*SERVICES, *BRIDGES, *JOBS, NETWORKED])
 def test_a_service_calls_a_command_that_exists(name):
     from edge_asr.cli import COMMANDS, edge_asr
 
