@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.errors import DatabaseDamagedError, EdgeAsrError, StoreError
 from edge_asr.store import Store
-from edge_asr.store.mending import mend
+from edge_asr.store.mending import mend, note_suspicion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge_asr.cli.context import Context
     from edge_asr.systemd import Notifier
 
@@ -18,7 +22,8 @@ _EXTENSION_S = 60.0
 """How much longer systemd is asked to wait; asked again at a third of it."""
 
 
-def open_store(context: Context, notifier: Notifier) -> Store:
+@contextmanager
+def open_store(context: Context, notifier: Notifier) -> Iterator[Store]:
     """Open the store, after its database was replaced if it is damaged.
 
     Raises:
@@ -27,7 +32,14 @@ def open_store(context: Context, notifier: Notifier) -> Store:
     mended = mend(context.state_dir, alive=_Patience(notifier).ask)
     if mended is not None:
         click.echo(f"edge-asr: {mended}", err=True)
-    return Store.open(context.state_dir)
+    with Store.open(context.state_dir) as store:
+        try:
+            yield store
+        except (StoreError, ValueError) as error:
+            # What ends a loop may be a row that nobody has written: look at all of them next time.
+            if isinstance(error, DatabaseDamagedError) or not isinstance(error, EdgeAsrError):
+                note_suspicion(context.state_dir)
+            raise
 
 
 class _Patience:

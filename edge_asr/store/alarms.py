@@ -8,6 +8,7 @@ from edge_asr.alarms import Alarm, AlarmCode
 from edge_asr.records import ClockQuality, Instant
 from edge_asr.store.chain import append
 from edge_asr.store.dating import Dating, real_time_sql
+from edge_asr.store.sqlite_errors import from_row
 
 if TYPE_CHECKING:
     from edge_asr.store.database import Database, Row
@@ -113,6 +114,7 @@ def _columns(moment: Instant) -> tuple[int, int, str, str]:
     return (moment.utc_ns, moment.monotonic_ns, moment.boot_id, moment.clock_quality.value)
 
 
+@from_row
 def alarm_from(row: Row) -> Alarm:
     """Return the alarm of a row of ``ALARMS``."""
     alarm_id, code, source, *raised, detail = row[:8]

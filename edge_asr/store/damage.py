@@ -7,13 +7,16 @@ that cannot be read ends whoever meets it, who leaves a note, and the next start
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import DatabaseDamagedError
 from edge_asr.store.audio_files import AUDIO
+from edge_asr.store.chain import changed_rows
 from edge_asr.store.database import SUSPECT_SUFFIX, Database
 from edge_asr.store.files import file_errors
-from edge_asr.store.first_page import header_damage
+from edge_asr.store.kept_schema import schema_damage
+from edge_asr.store.readable import has_foreign_wal, has_log
 from edge_asr.store.schema import MIGRATIONS
 from edge_asr.store.wal import wal_damage
 
@@ -57,8 +60,12 @@ def _look(path: Path, *, whole: bool, alive: Callable[[], None]) -> str | None:
             return "it is gone or empty, and there is sound that it knew" if has_sound else None
         if found := wal_damage(path.with_name(f"{path.name}-wal")):
             return found
-    if found := header_damage(path, len(MIGRATIONS)):
-        return found
+    if has_foreign_wal(path):
+        return "its write-ahead log is of another database"
+    return schema_damage(path, len(MIGRATIONS)) or _look_inside(path, whole=whole, alive=alive)
+
+
+def _look_inside(path: Path, *, whole: bool, alive: Callable[[], None]) -> str | None:
     deadline_s = time.monotonic() + START_CHECK_S
 
     def goes_on() -> bool:
@@ -66,21 +73,20 @@ def _look(path: Path, *, whole: bool, alive: Callable[[], None]) -> str | None:
         return whole or time.monotonic() < deadline_s
 
     try:
-        database = Database(path, readonly=True)
-        try:
+        with closing(Database(path, readonly=True)) as database:
             if database.user_version and not has_log(database):
                 return "it is no log of edge-asr"
-            return database.problem(whole=whole, alive=goes_on)
-        finally:
-            database.close()
+            return (
+                database.problem(indexes=False, alive=goes_on)
+                or database.problem(indexes=True, alive=goes_on)
+                or (_changed(database, alive) if whole else None)
+            )
     except DatabaseDamagedError as error:
         return str(error.__cause__)
 
 
-def has_log(database: Database) -> bool:
-    """Say whether this is a database of ours.
-
-    Raises:
-        StoreError: its list of tables cannot be read.
-    """
-    return database.row("SELECT 1 FROM sqlite_schema WHERE name = 'utterances'") is not None
+def _changed(database: Database, alive: Callable[[], None]) -> str | None:
+    for table, row_id in changed_rows(database):
+        alive()
+        return f"{table} {row_id} is not what was written"
+    return None

@@ -13,6 +13,7 @@ import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import apsw
 
@@ -59,15 +60,17 @@ class Database:
     Args:
         path: the database; a writer makes it if it is not there, readable by its owner only.
         readonly: only read, side by side with whoever writes.
+        without_wal: read what is in the file alone, and lock nothing.
 
     Raises:
         StoreError: it cannot be opened, or SQLite is too old.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False, without_wal: bool = False) -> None:
         check_library()
         self._path = path
         self._readonly = readonly
+        self._without_wal = without_wal
         self._is_suspect = self._is_noted = False
         if not readonly:
             _make_private(path)
@@ -78,7 +81,11 @@ class Database:
         readonly = self._readonly
         with self._sentences():
             flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
-            self._connection = apsw.Connection(str(self._path), flags=flags)
+            name = str(self._path)
+            if self._without_wal:
+                flags |= apsw.SQLITE_OPEN_URI
+                name = f"file:{quote(name)}?immutable=1"
+            self._connection = apsw.Connection(name, flags=flags)
             try:
                 self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
                 if not readonly:
@@ -162,11 +169,11 @@ class Database:
         if busy:
             raise StoreError(f"{self._path}: its write-ahead log is in use; try again")
 
-    def problem(self, *, whole: bool, alive: Callable[[], bool]) -> str | None:
+    def problem(self, *, indexes: bool, alive: Callable[[], bool]) -> str | None:
         """Return what SQLite finds wrong with the database first, or None.
 
         Args:
-            whole: look at the indexes' content, too.
+            indexes: look at the indexes' content, too, which takes longer.
             alive: is called often; when it says False, what was not looked at is taken for whole.
 
         Raises:
@@ -175,11 +182,13 @@ class Database:
         self._connection.set_progress_handler(lambda: not alive(), _PROGRESS_STEPS)
         try:
             with self._sentences():
-                check = "integrity_check" if whole else "quick_check"
+                check = "integrity_check" if indexes else "quick_check"
                 found = self._connection.execute(f"PRAGMA {check}(1)").fetchall()
         except StoreError as error:
             if isinstance(error.__cause__, apsw.InterruptError):
                 return None
+            if isinstance(error.__cause__, apsw.SQLError):  # the index of words cannot be opened
+                return str(error.__cause__)
             raise
         finally:
             self._connection.set_progress_handler(None)
@@ -227,6 +236,9 @@ class Database:
     def _sentences(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:
+            self._note_suspicion()
+            raise as_sentence(self._path, error) from error
         except apsw.Error as error:
             # After a failed synchronisation the kernel may have dropped what was written, and
             # after a failed read SQLite may take a whole database for a damaged one.

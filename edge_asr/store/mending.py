@@ -24,19 +24,18 @@ import apsw
 
 from edge_asr.alarms import AlarmCode
 from edge_asr.clock import now
-from edge_asr.errors import DatabaseDamagedError, StoreError
 from edge_asr.store.alarms import Alarms
 from edge_asr.store.chain import CHAINED, append
-from edge_asr.store.damage import find_damage, has_log
+from edge_asr.store.damage import find_damage
 from edge_asr.store.database import BUSY_TIMEOUT_MS, DATABASE, SUSPECT_SUFFIX, Database
 from edge_asr.store.events import EventKind, record
-from edge_asr.store.files import file_errors, lock_file, make_directory, sync
-from edge_asr.store.first_page import copy_with_first_page, header_damage, keep_first_page
+from edge_asr.store.files import OWNER_ONLY, file_errors, lock_file, make_directory, sync
 from edge_asr.store.headers import new_uid
-from edge_asr.store.migrating import migrate, refuse_newer
+from edge_asr.store.kept_schema import keep_schema
+from edge_asr.store.migrating import migrate
+from edge_asr.store.readable import readable
 from edge_asr.store.recovery import DAMAGED, adopt
 from edge_asr.store.salvage import CHAIN, Salvage, carry_over, lost_entries
-from edge_asr.store.schema import MIGRATIONS
 from edge_asr.store.sqlite_errors import as_sentence
 
 if TYPE_CHECKING:
@@ -105,8 +104,14 @@ def mend(
             mended = None if why is None else _replace(path, why, alive)
             _beside(path, SUSPECT_SUFFIX).unlink(missing_ok=True)
             if path.exists():
-                keep_first_page(path)
+                keep_schema(path)
     return mended
+
+
+def note_suspicion(state_dir: Path) -> None:
+    """Have the next start look at all of the database, if the disk takes note of it."""
+    with contextlib.suppress(OSError):
+        _beside(state_dir / DATABASE, SUSPECT_SUFFIX).touch(OWNER_ONLY)
 
 
 def acknowledge(state_dir: Path) -> bool:
@@ -192,7 +197,7 @@ def _make(path: Path, fresh: Path, aside: Path, why: str, alive: Callable[[], No
     try:
         new.rows("PRAGMA synchronous = OFF")  # the file is synchronised when it is whole
         migrate(new)
-        with _readable(path) as old:
+        with readable(path, _beside(path, _READING)) as old:
             salvage = Salvage() if old is None else carry_over(old, new, alive)
         lost = lost_entries(new, salvage)
         _write_down(new, salvage, lost, aside, why)
@@ -208,49 +213,6 @@ def _make(path: Path, fresh: Path, aside: Path, why: str, alive: Callable[[], No
     finally:
         new.close()
     return mended
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[Database | None]:
-    """Give the damaged database to read, if need be with the first page that was kept of it.
-
-    Raises:
-        StoreError: a newer edge-asr wrote it; or there is no room for a copy.
-    """
-    copy = _beside(path, _READING)
-    try:
-        has_header = header_damage(path, len(MIGRATIONS)) is None
-        old = _opened(path) if has_header else None
-        if old is None and path.exists() and copy_with_first_page(path, copy):
-            old = _opened(copy)
-        old = old or _opened(path)
-        try:
-            yield old
-        finally:
-            if old is not None:
-                old.close()
-    finally:
-        for left in path.parent.glob(f"{copy.name}*"):
-            left.unlink()
-
-
-def _opened(path: Path) -> Database | None:
-    """Return the database, if its list of tables can be read and has ours."""
-    try:
-        old = Database(path, readonly=True)
-    except StoreError:
-        return None
-    try:
-        if has_log(old):
-            refuse_newer(old)
-            return old
-    except DatabaseDamagedError:
-        pass
-    except BaseException:
-        old.close()
-        raise
-    old.close()
-    return None
 
 
 def _write_down(new: Database, salvage: Salvage, lost: Ranges, aside: Path, why: str) -> None:

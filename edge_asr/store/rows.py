@@ -17,6 +17,7 @@ from edge_asr.records import (
     Utterance,
     Word,
 )
+from edge_asr.store.sqlite_errors import from_row
 
 if TYPE_CHECKING:
     from edge_asr.store.database import Row
@@ -35,6 +36,7 @@ N_TRANSCRIPT_COLUMNS = 17
 GAP_COLUMNS = "kind, start_utc_ns, start_monotonic_ns, boot_id, clock_quality, duration_s, detail"
 
 
+@from_row
 def utterance_from(row: Row) -> Utterance:
     """Return the utterance of a row of ``UTTERANCE_COLUMNS``."""
     utterance_id, uid, source, utc_ns, monotonic_ns, boot_id, quality, *rest = row
@@ -45,6 +47,7 @@ def utterance_from(row: Row) -> Utterance:
     )
 
 
+@from_row
 def transcript_from(row: Row) -> Transcript:
     """Return the transcript of a row of ``TRANSCRIPT_COLUMNS``."""
     utterance_id, version, text, language, probability, task, decode_s, logprob, *rest = row
@@ -74,6 +77,7 @@ def transcript_from(row: Row) -> Transcript:
     )
 
 
+@from_row
 def gap_from(row: Row) -> Gap:
     """Return the gap of a row of ``GAP_COLUMNS``."""
     kind, utc_ns, monotonic_ns, boot_id, quality, duration_s, detail = row

@@ -4,18 +4,21 @@ A table is read by row number from its beginning until a page cannot be read, th
 what is left between the two is halved and halved again: a lost page costs the rows on it, and no
 others. Indexes are not read, they grow anew.
 
+A row that is not what its entry in the chain says is damaged, too, and left out.
+
 What was lost stays visible. Numbers are not used again, so a lost row leaves a hole; entries of the
 chain that were lost leave a hole in the chain; and an event names both.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import DiskRefusesError, StoreError
-from edge_asr.store.chain import CHAINED
+from edge_asr.store.chain import CHAINED, changed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -27,8 +30,10 @@ Ranges = list[tuple[int, int]]
 CHAIN = "chain"
 _SEQUENCES = "sqlite_sequence"
 _BATCH = 500
-_MAX_LOOKS = 100_000
-"""How often a table is asked at most: a second or two. What is unknown then is given up."""
+_MAX_LOOKS = 10_000
+"""How often a table is asked at most: a part of a second. What is unknown then is given up."""
+_FRUITLESS = 500
+"""After so many without a row there is none, as far as anybody can tell."""
 _BEYOND = 100_000
 """How far to look where nothing says how many rows there were."""
 
@@ -75,6 +80,9 @@ def carry_over(old: Database, new: Database, alive: Callable[[], None]) -> Salva
         if reader.lost:
             salvage.lost[table] = merged(reader.lost)
     with new.transaction():
+        for table, number in list(changed_rows(new)):
+            alive()
+            _leave_out(new, salvage, table, number)
         _leave_out_orphans(new, salvage)
         _go_on_counting(new, last)
         salvage.last_seq = _last_seq(new, salvage)
@@ -90,7 +98,7 @@ class RowReader:
         self._database = database
         self._table = table
         self._columns = ", ".join(columns)
-        self._n_looks = 0
+        self._n_looks = self._n_found = 0
 
     def numbered(self, last: int) -> Iterator[Row]:
         """Yield rows as (number, columns...).
@@ -103,15 +111,15 @@ class RowReader:
             last = found[0] if found and found[0] is not None else 0
         except StoreError:
             last = last or _BEYOND
-        pending = [(1, last)]
+        pending = deque([(1, last)])
         while pending:
-            first, last = pending.pop()
+            first, last = pending.popleft()  # coarse before fine
             first = yield from self._read(first, last, step=1)
             if first <= last:
                 last = yield from self._read(first, last, step=-1)
             if first > last:
                 continue
-            if first == last or self._n_looks > _MAX_LOOKS:
+            if first == last or self._n_looks > (_MAX_LOOKS if self._n_found else _FRUITLESS):
                 self.lost.append((first, last))
             else:
                 middle = (first + last) // 2
@@ -129,8 +137,9 @@ class RowReader:
             for row in self._database.each(sql, (first, last)):
                 if first <= row[0] <= last and (row[0] - at) * step >= 0:
                     at = row[0] + step
+                    self._n_found += 1
                     yield row
-        except (StoreError, UnicodeDecodeError):
+        except StoreError:
             return at
         return last + 1 if step > 0 else first - 1
 
@@ -140,7 +149,7 @@ class RowReader:
             try:
                 sql = f"SELECT 0, {self._columns} FROM {self._table} ORDER BY 2 {order}"
                 yield from self._database.each(sql)
-            except (StoreError, UnicodeDecodeError):
+            except StoreError:
                 continue
             return
 
@@ -204,7 +213,7 @@ def _last_numbers(old: Database) -> dict[str, int]:
             for table, seq in old.rows(f"SELECT name, seq FROM {_SEQUENCES}")
             if table in CHAINED and isinstance(seq, int)
         }
-    except (StoreError, UnicodeDecodeError):
+    except StoreError:
         return {}
 
 
@@ -231,6 +240,12 @@ def _insert(new: Database, table: str, names: list[str], row: Row, lost: Ranges)
     return True
 
 
+def _leave_out(new: Database, salvage: Salvage, table: str, number: int) -> None:
+    new.rows(f"DELETE FROM {table} WHERE rowid = ?", (number,))
+    salvage.lost[table] = merged([*salvage.lost.get(table, []), (number, number)])
+    salvage.n_rows[table] -= 1
+
+
 def _leave_out_orphans(new: Database, salvage: Salvage) -> None:
     """Leave out rows about rows that are lost, such as the text of an utterance."""
     while orphans := new.rows('SELECT "table", rowid FROM pragma_foreign_key_check'):
@@ -239,10 +254,9 @@ def _leave_out_orphans(new: Database, salvage: Salvage) -> None:
                 new.rows(
                     f"DELETE FROM {table} WHERE utterance_id NOT IN (SELECT id FROM utterances)"
                 )
+                salvage.n_rows[table] -= 1
             else:
-                new.rows(f"DELETE FROM {table} WHERE rowid = ?", (number,))
-                salvage.lost[table] = merged([*salvage.lost.get(table, []), (number, number)])
-            salvage.n_rows[table] -= 1
+                _leave_out(new, salvage, table, number)
 
 
 def _go_on_counting(new: Database, last: dict[str, int]) -> None:

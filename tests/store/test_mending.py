@@ -16,7 +16,8 @@ from edge_asr.records import Gap, GapKind
 from edge_asr.store import DATABASE, Store
 from edge_asr.store.damage import find_damage
 from edge_asr.store.database import Database
-from edge_asr.store.mending import mend
+from edge_asr.store.mending import mend, note_suspicion
+from edge_asr.store.verification import Kept
 from edge_asr.store.wal import wal_damage
 from tests.store.speech import say, write_down
 
@@ -77,7 +78,7 @@ def zero_page(state, number):
 def findings(state):
     found = []
     with Store.open(state, readonly=True) as store:
-        verified = store.integrity.verify("", found.append)
+        verified = store.integrity.verify(found.append)
     return found, verified
 
 
@@ -185,12 +186,12 @@ def test_a_chain_that_lost_its_end_goes_on_behind_the_hole(state):
     is_sound(state)
     with Store.open(state, readonly=True) as store:
         found = []
-        store.integrity.verify("", found.append)
+        store.integrity.verify(found.append)
         assert len(found) == 1
         assert f"to {end.seq} were lost with a damaged database" in found[0]
         assert store.integrity.head().seq > end.seq
         # The head that was kept elsewhere is gone with them, which shows, too.
-        store.integrity.verify(str(end), found.append)
+        store.integrity.verify(found.append, Kept(str(end)))
         assert "the head that was kept elsewhere is not in this log" in found[-1]
 
 
@@ -205,7 +206,7 @@ def test_the_stand_alone_verifier_says_the_same(state):
 
 @pytest.mark.parametrize("n_bytes", [100, 512, PAGE])
 @pytest.mark.parametrize("kind", ["zeros", "noise"])
-def test_a_lost_header_costs_nothing_thanks_to_the_copy_of_the_first_page(state, n_bytes, kind):
+def test_a_lost_header_costs_nothing_thanks_to_the_copy_of_the_list_of_tables(state, n_bytes, kind):
     rng = random.Random(1)
     overwrite(state / DATABASE, 0, bytes(n_bytes) if kind == "zeros" else rng.randbytes(n_bytes))
     mended = mend(state)
@@ -300,6 +301,73 @@ def test_a_damaged_write_ahead_log_is_noticed_and_its_sound_is_found(state, wher
     assert set(sounds(state)) == after > before
     assert texts(state)[:N] == [f"number {n}" for n in range(N)]
     assert mend(state) is None
+
+
+def test_a_write_ahead_log_of_another_database_is_kept_out(original, state, tmp_path):
+    """SQLite would take it for this one's, and this one would become the other."""
+    other = tmp_path / "other"
+    Store.open(other).close()
+    wal = leave_a_wal(other)
+    shutil.copyfile(wal, state / wal.name)
+    mended = mend(state)
+    assert mended.why == "its write-ahead log is of another database"
+    assert (mended.n_lost, mended.n_adopted) == (0, 0)
+    assert texts(state) == texts(original)
+    assert findings(state)[0] == []
+    (kept,) = (state / "damaged").glob("*-wal")
+    assert kept.read_bytes() == wal.read_bytes()
+
+
+def test_of_a_write_ahead_log_that_is_gone_the_sound_is_found(state):
+    before = sounds(state)
+    leave_a_wal(state).unlink()
+    (state / f"{DATABASE}-shm").unlink()
+    assert mend(state) is None  # what is left is whole, and older
+    with Store.open(state) as store:
+        assert len(store.utterances.recover().recovered) == 10
+    assert len(sounds(state)) == len(before) + 10
+    assert findings(state)[0] == []
+
+
+def change(state, old, new):
+    """Change bytes in the middle of the database, as a worn card does."""
+    content = (state / DATABASE).read_bytes()
+    assert len(old) == len(new)
+    assert content.count(old) >= 1
+    overwrite(state / DATABASE, content.index(old), new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"transcribe", b"transgribe"), (b"number 3 word", b"number 3 w\xffrd"), (b"pause", b"pausd")],
+)
+def test_a_row_that_nobody_has_written_ends_a_reader_once(state, old, new):
+    change(state, old, new)
+    assert find_damage(state / DATABASE) is None  # each page is a page
+    with pytest.raises(DatabaseDamagedError, match=r"damaged.*edge-asr"):
+        texts(state)
+    note_suspicion(state)
+    mended = mend(state)
+    assert "is not what was written" in mended.why or "codec can't decode" in mended.why
+    is_sound(state)
+    assert mended.n_lost == 1 or "pause" in str(old)
+    assert N - 2 <= len(texts(state)) < N
+    assert len(sounds(state)) == N
+
+
+def test_a_changed_word_is_found_when_all_is_looked_at(state):
+    change(state, b"number 3 word", b"number 3 lord")
+    assert mend(state) is None
+    mended = mend(state, whole=True)
+    assert (mended.n_lost, mended.n_adopted) == (1, 0)
+    assert "number 3" not in texts(state)
+
+
+def test_a_changed_letter_in_the_list_of_tables_costs_nothing(state):
+    change(state, b"CREATE TABLE transcripts", b"CREATE TABLE transcribts")
+    assert mend(state).why == "its list of tables was changed"
+    is_sound(state)
+    assert texts(state) == [f"number {n}" for n in range(N)]
 
 
 def test_what_was_done_is_in_the_log_and_an_alarm_says_it_until_somebody_looks(state):
