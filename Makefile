@@ -26,7 +26,7 @@ apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages
   $(SUDO) apt-get update -qq; \
   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
-.PHONY: help run test faults soak check lint bundle bundle-text demo evaluate bench-granite smoke install uninstall clean setup setup-test setup-export
+.PHONY: help run test faults fuzz soak check lint bundle bundle-text demo evaluate bench-granite smoke install uninstall clean setup setup-test setup-export
 
 help: ## print this help
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ faults: setup-test $(BUNDLES)/.made ## (root) break everything on purpose, as of
 	  $(PYTEST_ARGS) || status=$$?
 	$(BIN)/python -m tests.faults.tally whole docs/promises.md
 	exit $${status:-0}
+
+fuzz: setup-test $(BUNDLES)/.made ## ask the API a thousand things of each kind, right and wrong ones
+	EDGE_ASR_FUZZ=1000 $(BIN)/python -m pytest tests/serve/test_description.py --timeout 3600 $(PYTEST_ARGS)
 
 soak: setup-test $(BUNDLES)/.made ## eight hours of sound as fast as they can be heard and transcribed
 	EDGE_ASR_FAULTS=whole $(BIN)/python -m pytest tests/faults/test_soak.py $(PYTEST_ARGS)

@@ -23,7 +23,7 @@ from edge_asr.serve import (
 from edge_asr.serve.access import Guard
 from edge_asr.serve.bounds import Bounds
 from edge_asr.serve.headers import SafeHeaders
-from edge_asr.serve.problems import of_http, of_ours
+from edge_asr.serve.problems import of_defect, of_http, of_ours
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -61,7 +61,11 @@ def build(site: Site, access: Access) -> ASGIApp:
     """Return the application, with all that stands before it."""
     app = Starlette(
         routes=[*routes(), Mount("/", StaticFiles(directory=PAGE, html=True))],
-        exception_handlers={EdgeAsrError: of_ours, HTTPException: of_http},
+        exception_handlers={
+            EdgeAsrError: of_ours,
+            HTTPException: of_http,
+            Exception: of_defect,
+        },
     )
     app.state.site = site
     guarded = Guard(app, access, PAGE / "sign-in.html")

@@ -25,6 +25,8 @@ _MAX_TEXT = 1_000
 _ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 _UID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 _NS_PER_S = 1_000_000_000
+_CENTURIES = dt.datetime(1800, 1, 1), dt.datetime(2200, 1, 1)  # noqa: DTZ001 (in any zone)
+"""Nanoseconds since 1970 have 64 bits, which reach from 1678 to 2262."""
 
 
 class Asked:
@@ -80,13 +82,18 @@ class Asked:
         return int(value)
 
     def moment(self, name: str) -> int | None:
-        """Return a moment in nanoseconds since 1970 UTC; what has no zone is this machine's."""
+        """Return a moment in nanoseconds since 1970 UTC; what has no zone is this machine's.
+
+        Centuries that no clock of this machine can have said become the nearest that one can.
+        """
         value = self._given.get(name)
         if value is None:
             return None
         try:
-            moment = dt.datetime.fromisoformat(value.replace(" ", "+")).astimezone()
-            return round(moment.timestamp() * 1e6) * 1_000
+            moment = dt.datetime.fromisoformat(value.replace(" ", "+"))
+            earliest, latest = (each.replace(tzinfo=moment.tzinfo) for each in _CENTURIES)
+            within = min(max(moment, earliest), latest).astimezone()
+            return round(within.timestamp() * 1e6) * 1_000
         except (ValueError, OverflowError):
             example = "2026-11-24, 2026-11-24T09:30 or 2026-11-24T09:30:00Z"
             raise ProblemError(BAD_REQUEST, f"{name}: is a time such as {example}", name) from None
@@ -98,10 +105,10 @@ class Asked:
             return dt.datetime.now().astimezone().date()
         try:
             day = dt.date.fromisoformat(value)
-            midnight_ns(day)
-            midnight_ns(day + dt.timedelta(days=1))
-        except (ValueError, OverflowError, OSError):
+        except ValueError:
             raise ProblemError(BAD_REQUEST, f"{name}: is a day such as 2026-11-24", name) from None
+        if not _CENTURIES[0].year <= day.year < _CENTURIES[1].year:
+            raise ProblemError(NOT_FOUND, f"{name}: nothing is known of that century", name)
         return day
 
     def filter(self, before_id: int | None = None) -> Filter:

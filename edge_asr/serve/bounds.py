@@ -23,7 +23,7 @@ MIN_BYTES_PER_S = 4096
 LINGER_S = 2.0
 """So long what is left of a refused body is read and dropped: who sends in one go reads the answer
 only after that, and would find the connection reset."""
-SMALL = 64 << 10
+SMALL = 128 << 10
 """Bytes of a body anywhere but where sound is sent."""
 
 

@@ -61,6 +61,8 @@ async def _correction(request: Request) -> tuple[str, int | None]:
     text, parent = body.get("text"), body.get("parent_version")
     if not isinstance(text, str) or not 0 < len(text) <= MAX_CHARACTERS:
         raise ProblemError(UNPROCESSABLE, f"text: is 1 to {MAX_CHARACTERS} characters", "text")
+    if isinstance(parent, float) and parent.is_integer():  # which JSON does not tell apart
+        parent = int(parent)
     if parent is not None and (
         not isinstance(parent, int)
         or isinstance(parent, bool)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
 from edge_asr import __version__
 from edge_asr.entries import EXPORTS
+from edge_asr.serve import openapi_audio
 from edge_asr.serve.correcting import MAX_CHARACTERS
+from edge_asr.serve.describing import Described, operation, parameter
 from edge_asr.serve.schemas import SCHEMAS, reference
 
-Described = dict[str, Any]
-
+_NO_WORD = re.compile("[^a-z]+")
 _TIME = {"type": "string", "format": "date-time"}
-_ID = {"type": "integer", "minimum": 1, "maximum": (1 << 62) - 1}
-
-
-def parameter(name: str, schema: Described, meaning: str) -> Described:
-    """Describe a parameter of a query."""
-    return {"name": name, "in": "query", "schema": schema, "description": meaning}
-
-
+_ID = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
 _TEXT = {"type": "string", "maxLength": 1000}
 _FLAG = {"type": "boolean", "default": False}
 _FILTERS = [
@@ -44,57 +38,6 @@ _UTTERANCE = {
     "description": "Its number, or its uid.",
     "schema": {"type": "string", "pattern": "^[0-9A-Za-z-]{1,64}$"},
 }
-_PROBLEMS = {
-    "400": "What is asked makes no sense; the message says why.",
-    "401": "A token is needed.",
-    "403": "A page of another site asked.",
-    "404": "There is none.",
-    "408": "The body came too slowly.",
-    "409": "Another version stands by now.",
-    "410": "The sound was removed.",
-    "413": "The body is too large.",
-    "422": "The body is not what is wanted.",
-    "503": "Busy, or the log cannot be read now.",
-}
-
-
-def operation(
-    summary: str,
-    schema: Described,
-    *problems: str,
-    parameters: tuple[Described, ...] | list[Described] = (),
-    media: str = "application/json",
-    status: str = "200",
-    body: Described | None = None,
-) -> Described:
-    """Describe what is done at a path by a method.
-
-    Args:
-        summary: in words.
-        schema: of the answer.
-        problems: the statuses that an answer may have instead; 401, 403 and 503 always.
-        parameters: of the path and the query.
-        media: the answer's type.
-        status: of the answer.
-        body: what is sent.
-    """
-    described: Described = {
-        "summary": summary,
-        "responses": {
-            status: {"description": "Done.", "content": {media: {"schema": schema}}},
-            **{code: _problem(code) for code in sorted({*problems, "400", "401", "403", "503"})},
-        },
-    }
-    if parameters:
-        described["parameters"] = list(parameters)
-    if body is not None:
-        described["requestBody"] = {"required": True, "content": body}
-    return described
-
-
-def _problem(code: str) -> Described:
-    content = {"application/json": {"schema": reference("Error")}}
-    return {"description": _PROBLEMS[code], "content": content}
 
 
 def _of_the_log() -> Described:
@@ -121,6 +64,7 @@ def _of_the_log() -> Described:
                 {"type": "string"},
                 parameters=[*exported, _QUERY, *_FILTERS],
                 media="application/x-ndjson",
+                also=("text/csv", "text/plain", "application/x-subrip"),
             )
         },
     }
@@ -223,6 +167,16 @@ def _of_the_appliance() -> Described:
 
 def document() -> Described:
     """Return the description of the whole API."""
+    paths = {
+        **_of_the_log(),
+        **_of_an_utterance(),
+        **_of_the_appliance(),
+        **openapi_audio.paths(),
+    }
+    for path, operations in paths.items():
+        words = _NO_WORD.sub("_", path.removeprefix("/v1")).strip("_")
+        for method, described in operations.items():
+            described["operationId"] = f"{method}_{words}"
     return {
         "openapi": "3.1.0",
         "info": {
@@ -232,7 +186,7 @@ def document() -> Described:
             "description": "What an offline speech recorder heard, and how it is.",
         },
         "security": [{}, {"token": []}],
-        "paths": {**_of_the_log(), **_of_an_utterance(), **_of_the_appliance()},
+        "paths": paths,
         "components": {
             "schemas": SCHEMAS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},

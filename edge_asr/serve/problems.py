@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
@@ -90,6 +91,12 @@ async def of_ours(_request: Request, error: Exception) -> Response:
         return answer(error.status, str(error), error.parameter, error.code)
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     return answer(status, str(error))
+
+
+async def of_defect(_request: Request, error: Exception) -> Response:
+    """Answer that something broke that should not have, and write down what."""
+    logging.getLogger(__name__).error("an answer failed", exc_info=error)
+    return answer(FAULT, "something broke here; the server's messages say what")
 
 
 async def of_http(_request: Request, error: Exception) -> Response:

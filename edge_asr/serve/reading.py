@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _GAP_MARGIN_NS = 60_000_000_000
 _LINES_AT_ONCE = 200
-_BIGGEST_ID = (1 << 62) - 1
+_BIGGEST_ID = 10**18 - 1
+_LATEST_NS = (1 << 62) - 1
 _MEDIA = {
     "jsonl": "application/x-ndjson",
     "csv": "text/csv; charset=utf-8",
@@ -150,7 +151,7 @@ async def alarms(request: Request) -> Response:
     asked = Asked(request, ("all", "since", "until", "source"))
     since, until, source = asked.moment("since"), asked.moment("until"), asked.text("source")
     everything = asked.flag("all") or since is not None or until is not None
-    until_ns = _BIGGEST_ID if until is None else until
+    until_ns = _LATEST_NS if until is None else until
     found = await site_of(request).readers.ask(
         lambda store: (
             store.alarms.between(since or 0, until_ns, source)

@@ -141,11 +141,54 @@ _STATE = _object(
     alarms=_list(reference("Alarm")),
 )
 _SETTING = _object(name=_TEXT, value={}, description=_TEXT)
+_MODEL = _object(
+    id=_TEXT,
+    object={"enum": ["model"]},
+    created={**_WHOLE, "description": "When it was built, seconds since 1970 UTC."},
+    owned_by=_TEXT,
+    family=_TEXT,
+    tasks=_list(_TEXT),
+    languages=_list(_TEXT),
+    translation_targets=_list(_TEXT),
+    keywords=_FLAG,
+    timestamps={**_FLAG, "description": "Whether it says when each word was said."},
+)
+_USAGE = _object(type={"enum": ["duration"]}, seconds=_WHOLE)
+_VERBOSE: Described = {
+    "type": "object",
+    "required": ["task", "language", "duration", "text", "usage"],
+    "properties": {
+        "task": {"enum": ["transcribe", "translate"]},
+        "language": {**_TEXT, "description": "Its English name, in small letters."},
+        "duration": {**_NUMBER, "description": "Seconds."},
+        "text": _TEXT,
+        "usage": _USAGE,
+        "words": _list(_object(word=_TEXT, start=_NUMBER, end=_NUMBER)),
+        "segments": _list(
+            _object(
+                id=_WHOLE,
+                seek=_WHOLE,
+                start=_NUMBER,
+                end=_NUMBER,
+                text=_TEXT,
+                tokens=_list(_WHOLE),
+                temperature=_NUMBER,
+                avg_logprob=_NUMBER_OR_NULL,
+                compression_ratio=_NUMBER,
+                no_speech_prob=_NUMBER,
+            )
+        ),
+    },
+}
 
 SCHEMAS: dict[str, Described] = {
     "Error": _object(
         error=_object(message=_TEXT, type=_TEXT, param=_TEXT_OR_NULL, code=_TEXT_OR_NULL)
     ),
+    "Model": _MODEL,
+    "Models": _object(object={"enum": ["list"]}, data=_list(reference("Model"))),
+    "Transcription": _object(text=_TEXT, usage=_USAGE),
+    "VerboseTranscription": _VERBOSE,
     "Health": _object(status={"enum": ["ok"]}),
     "Alarm": _ALARM,
     "Alarms": _object(alarms=_list(reference("Alarm"))),

@@ -129,7 +129,7 @@ def test_a_correction_becomes_a_version_that_stands(server, store):
         ("[" * 60_000, 400),
         ('"text"', 422),
         ("text=a", 400),
-        ("x" * 70_000, 413),
+        ("x" * 140_000, 413),
     ],
 )
 def test_what_is_no_correction_is_refused(server, store, body, status):
