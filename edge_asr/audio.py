@@ -27,6 +27,8 @@ Frames = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 PCM16_SCALE = 32768
 """Full scale of 16-bit PCM, in both directions. Here and nowhere else."""
+_PCM_KINDS = {1: ("u1", 128), 2: ("<i2", 0), 4: ("<i4", 0)}
+"""Bytes of a sample -> NumPy's name for it, and which value is silence."""
 _MAX_RATE = 768_000
 _MAX_CHANNELS = 64
 """What a header may claim before it is taken for a damaged one."""
@@ -37,6 +39,26 @@ def waveform_from_pcm16(pcm: bytes) -> Waveform:
     whole = len(pcm) - len(pcm) % 2
     scale = np.float32(PCM16_SCALE)
     return np.frombuffer(pcm[:whole], dtype="<i2").astype(np.float32) / scale
+
+
+def frames_from_pcm(pcm: bytes, width: int, n_channels: int) -> Frames:
+    """Return the frames of little-endian PCM as it comes over a wire.
+
+    Args:
+        pcm: whole frames, channels interleaved.
+        width: bytes of a sample: 1 (unsigned, as in WAV), 2 or 4.
+        n_channels: how many there are.
+
+    Raises:
+        ValueError: another width, or a part of a frame.
+    """
+    kind, zero = _PCM_KINDS.get(width, ("", 0))
+    if not kind or len(pcm) % (width * n_channels):
+        raise ValueError(f"{len(pcm)} bytes are no frames of {n_channels} times {width} bytes")
+    samples = np.frombuffer(pcm, dtype=kind).astype(np.float64) - zero
+    scale = float(1 << (8 * width - 1))
+    frames: Frames = (samples / scale).astype(np.float32).reshape(-1, n_channels)
+    return frames
 
 
 def pcm16_from_waveform(waveform: Waveform) -> bytes:

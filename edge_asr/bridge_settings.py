@@ -90,3 +90,21 @@ class HookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if bool(self.command) == (self.unix_socket is not None):
             raise ConfigError(f"the hook '{self.name}' needs either a command or a unix_socket")
+
+
+class WyomingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Speech to text for Home Assistant and other voice assistants, by ``edge-asr wyoming``."""
+
+    host: str = "127.0.0.1"
+    """The address to listen at: this machine's own. Any other needs ``allow``."""
+    port: Port = 10300
+    """The port to listen at; 0: any that is free."""
+    unix_socket: str | None = None
+    """A path to listen at instead, for the user of the service only."""
+    allow: list[str] = []
+    """Addresses or networks of other machines that may connect, such as ``192.168.1.10`` or
+    ``192.168.1.0/24``: the protocol knows no token."""
+    max_audio_s: Seconds = 300.0
+    """The longest sound of one request. Seconds."""
+    release_after_s: Seconds = 300.0
+    """Seconds without a request after which the model is let go from memory."""

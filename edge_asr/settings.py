@@ -10,7 +10,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from edge_asr.bridge_settings import PATH, TOPIC, HookSettings, MqttSettings, ServeSettings
+from edge_asr.bridge_settings import (
+    PATH,
+    TOPIC,
+    HookSettings,
+    MqttSettings,
+    ServeSettings,
+    WyomingSettings,
+)
 from edge_asr.errors import ConfigError
 from edge_asr.records import Drafting, Drafts, Request, Task
 from edge_asr.rules import Rule
@@ -250,6 +257,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is published to an MQTT broker."""
     hooks: list[HookSettings] = []
     """What is told of each transcript, each from a queue of its own."""
+    wyoming: WyomingSettings = WyomingSettings()
+    """Speech to text for voice assistants."""
 
     def microphone(self, name: str) -> MicrophoneSettings:
         """Return the settings of the microphone called ``name``.
@@ -278,5 +287,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "serve": ServeSettings,
     "mqtt": MqttSettings,
     "hooks[]": HookSettings,
+    "wyoming": WyomingSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""

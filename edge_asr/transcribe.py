@@ -193,20 +193,21 @@ def _too_long(path: Path, longest_s: float) -> AudioFileError:
 
 def stretches(source: Iterable[AudioChunk | SourceStatus], hearing: Hearing) -> Iterator[Stretch]:
     """Yield each stretch of speech in a file, in order."""
-    collector = _Collector()
+    collector = Collector()
     for item in source:
         if isinstance(item, AudioChunk):
             yield from collector.collect(hearing.hear(item.waveform))
     yield from collector.collect(hearing.finish(EndReason.END_OF_SOURCE))
 
 
-class _Collector:
+class Collector:
     """Gathers the segmenter's events into whole stretches."""
 
     def __init__(self) -> None:
         self._parts: list[Waveform] = []
 
     def collect(self, events: Iterable[SegmentEvent]) -> Iterator[Stretch]:
+        """Yield each stretch that has ended."""
         for event in events:
             match event:
                 case SpeechStarted():

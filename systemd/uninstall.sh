@@ -27,7 +27,7 @@ staging || [ "$(id -u)" = 0 ] || fail "must run as root"
 stop_services() {
   if systemd_runs; then systemctl stop 'edge-asr*'; fi
   rm -f /etc/systemd/system/*.wants/edge-asr{.target,-recognize.service,-listen@*.service,-serve.socket} \
-    /etc/systemd/system/*.wants/edge-asr-{hooks.service,metrics.timer,publish.service}
+    /etc/systemd/system/*.wants/edge-asr-{hooks.service,metrics.timer,publish.service,wyoming.socket}
 }
 
 remove_files() {
@@ -35,6 +35,7 @@ remove_files() {
   if staging; then root=$DESTDIR/usr/lib link=$DESTDIR/usr/bin/edge-asr; fi
   rm -f "$root"/systemd/system/edge-asr{.target,-recognize.service,-listen@.service,-serve.service,-serve.socket} \
     "$root"/systemd/system/edge-asr-{hooks.service,metrics.service,metrics.timer,publish.service} \
+    "$root"/systemd/system/edge-asr-wyoming.{service,socket} \
     "$root"/{sysusers.d,tmpfiles.d}/edge-asr.conf \
     "$root/udev/rules.d/72-edge-asr.rules"
   if [ "$(readlink "$link" || true)" = "$PREFIX/bin/edge-asr" ]; then rm -f "$link"; fi

@@ -93,6 +93,7 @@ DOORS = {
     "tokenizers": {"recognizers/tokenizer.py"},
     "whisper_normalizer": {"evaluation/scoring.py"},
     "uvicorn": {"serve/server.py", "serve/connections.py"},
+    "wyoming": {"bridges/wyoming_events.py", "bridges/wyoming_client.py"},
     "yaml": {"config.py"},
 }
 """Outside library -> the only files (or folders) that may import it."""

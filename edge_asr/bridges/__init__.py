@@ -8,5 +8,8 @@ They read the store like any other reader, each in a process of its own, and hol
     messages.py      what is told of it, as JSON
     publishing.py    tells it to an MQTT broker        broker.py          the connection to one
     hooks.py         tells programs of the site        handover.py        one transcript to one
+    wyoming_server.py  speech to text for voice assistants  wyoming_client.py  one client of it
+    wyoming_events.py  what it says and is asked      ear.py             the sound of one request
+    engine.py        a model that is loaded on demand
     home_assistant.py  what Home Assistant is told, so that it shows a device
 """

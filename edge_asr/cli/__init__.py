@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("edge_asr.cli.serve:serve", "Serve a page and an API."),
     "publish": ("edge_asr.cli.publish:publish", "Publish what is said to an MQTT broker."),
     "hooks": ("edge_asr.cli.hooks:hooks", "Tell programs of your own of each transcript."),
+    "wyoming": ("edge_asr.cli.wyoming:wyoming", "Speech to text for Home Assistant."),
     "metrics": ("edge_asr.cli.metrics:metrics", "Print how the appliance is, for Prometheus."),
     "bundle": ("edge_asr.cli.bundle:bundle", "Model bundles: list, info, verify."),
     "evaluate": ("edge_asr.cli.evaluate:evaluate", "Measure how well a bundle understands."),

@@ -52,6 +52,7 @@ def test_the_schema_is_json(program):
         "serve",
         "signing",
         "vad",
+        "wyoming",
     }
 
 

@@ -18,6 +18,8 @@ UNITS = (
     "edge-asr-recognize.service",
     "edge-asr-serve.service",
     "edge-asr-serve.socket",
+    "edge-asr-wyoming.service",
+    "edge-asr-wyoming.socket",
     "edge-asr.target",
 )
 

@@ -13,13 +13,14 @@ from edge_asr.settings import SECTIONS
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
 SERVICES = ["edge-asr-listen@.service", "edge-asr-recognize.service", "edge-asr-serve.service"]
-BRIDGES = ["edge-asr-hooks.service"]
+BRIDGES = ["edge-asr-hooks.service", "edge-asr-wyoming.service"]
 NETWORKED = "edge-asr-publish.service"
 JOBS = ["edge-asr-metrics.service"]
 """Those that a timer starts, and that end by themselves."""
 HIGHEST_EXPOSURE = {
     "edge-asr-hooks.service": 0.2,
     "edge-asr-metrics.service": 0.2,
+    "edge-asr-wyoming.service": 0.4,
     NETWORKED: 1.0,
     "edge-asr-listen@.service": 0.6,
     "edge-asr-recognize.service": 0.2,
@@ -72,6 +73,8 @@ def test_systemd_finds_no_fault_in_the_units(analyze, runnable_units):
         "edge-asr-metrics.service",
         "edge-asr-metrics.timer",
         "edge-asr-hooks.service",
+        "edge-asr-wyoming.service",
+        "edge-asr-wyoming.socket",
         NETWORKED,
         "edge-asr.target",
     )
@@ -152,6 +155,12 @@ def test_hearing_comes_before_understanding():
     assert int(listen["Nice"]) < int(recognize["Nice"]) <= int(serve["Nice"])
     adjust = "OOMScoreAdjust"
     assert int(listen[adjust]) < int(recognize[adjust]) < int(serve[adjust])
+
+
+def test_voice_assistants_of_this_machine_only_may_connect_and_systemd_opens_the_port():
+    opened = Unit("edge-asr-wyoming.socket")["Socket"]
+    assert opened["ListenStream"] == f"127.0.0.1:{Config().wyoming.port}"
+    assert Unit("edge-asr-wyoming.service")["Unit"]["Requires"] == "edge-asr-wyoming.socket"
 
 
 def test_the_page_is_for_this_machine_only_and_systemd_opens_its_port():
