@@ -140,6 +140,19 @@ class Board:
                 found.setdefault(check["name"], []).append(check["sentence"])
         return found
 
+    def ledger(self):
+        """Return seconds of each kind in the ledger of yesterday and today; it must add up."""
+        totals = {}
+        for day in ("yesterday", "today"):
+            result = self.run("log", "ledger", "--date", day, "--format", "jsonl")
+            assert result.returncode == 0, result.stderr
+            for account in map(json.loads, result.stdout.splitlines()):
+                inside_s = sum(account["totals_s"].values())
+                assert abs(inside_s + account["outside_s"] - account["duration_s"]) < 0.01
+                for kind, total_s in account["totals_s"].items():
+                    totals[kind] = totals.get(kind, 0.0) + total_s
+        return totals
+
     def said_on_stderr(self):
         return self.errors.read_text(encoding="utf-8") if self.errors.exists() else ""
 

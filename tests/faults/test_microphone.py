@@ -1,6 +1,5 @@
 """The microphone goes, comes back, is silent, shouts: every second of it is accounted for."""
 
-import json
 import os
 import signal
 import time
@@ -11,6 +10,7 @@ import pytest
 import soundfile
 
 from tests.faults.board import is_whole
+from tests.faults.crooked import NAME, CrookedMicrophone
 from tests.virtual_microphone import WAKES_AFTER_S
 
 pytestmark = [
@@ -46,25 +46,11 @@ def hearing(request, board, virtual_microphone):
     return board, process, time.monotonic()
 
 
-def accounted(board):
-    """Return seconds of each kind in the ledger of yesterday and today; it must add up."""
-    totals = {}
-    for day in ("yesterday", "today"):
-        result = board.run("log", "ledger", "--date", day, "--format", "jsonl")
-        assert result.returncode == 0, result.stderr
-        for account in map(json.loads, result.stdout.splitlines()):
-            inside_s = sum(account["totals_s"].values())
-            assert abs(inside_s + account["outside_s"] - account["duration_s"]) < 0.01
-            for kind, total_s in account["totals_s"].items():
-                totals[kind] = totals.get(kind, 0.0) + total_s
-    return totals
-
-
 def finish(board, process, began_s):
     """Stop listening; the ledger has every second of it."""
     elapsed_s = time.monotonic() - began_s
     assert process.stop() == 0, board.said_on_stderr()
-    totals = accounted(board)
+    totals = board.ledger()
     assert elapsed_s - 1.0 < sum(totals.values()) < elapsed_s + 6.0, (elapsed_s, totals)
     assert "Traceback" not in board.said_on_stderr()
     is_whole(board.state)
@@ -135,6 +121,25 @@ def test_a_listener_that_is_stopped_accounts_for_what_it_missed(hearing, tally, 
     assert missed_s > 8.0 * row.injected
 
 
+def test_a_reader_that_stalls_is_replaced(hearing, tally, times):
+    """The process that reads the device hangs, as a lost microphone makes it, and never ends."""
+    board, process, began_s = hearing
+    row = tally("the process that reads the device stopped for good (SIGSTOP)")
+    for _ in range(times(1, 20)):
+        (reader,) = board_children(process.pid)
+        stopped_s = time.monotonic()
+        signal_to(reader, signal.SIGSTOP)
+        process.wait_for(is_gone, since_s=stopped_s)
+        heard_s, _ = process.wait_for(is_hearing, since_s=stopped_s)
+        row.recovered_s.append(heard_s - stopped_s)
+        row.injected += 1
+        assert board_children(process.pid) != [reader]
+        time.sleep(1.0)
+    totals = finish(board, process, began_s)
+    row.seen = f"ledger: {totals['no_device']:.0f} s without a device, adds up"
+    assert totals["no_device"] > 0.5 * row.injected
+
+
 def board_children(pid):
     """Return the processes that a listener has started."""
     return [
@@ -180,3 +185,54 @@ def test_sound_that_is_no_number_is_silence_and_is_told(board, demo, tally, tmp_
     board.finish()
     row.seen = "stored as silence; MIC-INVALID"
     is_whole(board.state)
+
+
+@pytest.fixture
+def crooked(board, virtual_microphone):
+    """Return what starts a listener on a microphone that lies, given how it does."""
+    config = board.directory / "config.yaml"
+    config.write_text(f"microphones: [{{device: 'name:{NAME}'}}]\n", encoding="ascii")
+    board.options += ["--config", str(config)]
+    made = []
+
+    def start(**how):
+        made.append(CrookedMicrophone(virtual_microphone, **how))
+        board.environ.update(virtual_microphone.variables)
+        process = board.listen()
+        process.wait_for(lambda event: event["event"] == "level")
+        return process, time.monotonic()
+
+    yield start
+    for microphone in made:
+        microphone.end()
+
+
+@pytest.mark.usefixtures("whole_form")
+@pytest.mark.parametrize("pace", [0.9, 1.1])
+def test_a_microphone_at_another_rate_than_it_says_is_told(crooked, board, tally, pace):
+    row = tally(f"a device gives {pace:.0%} of the samples of its rate")
+    process, began_s = crooked(pace=pace)
+    process.wait_for(lambda event: event.get("code") == "MIC-RATE", timeout_s=90)
+    row.injected = 1
+    (alarm,) = [sentence for sentence in board.doctor()["alarms"] if "MIC-RATE" in sentence]
+    row.seen = "MIC-RATE, told by doctor; the ledger adds up"
+    assert "%" in alarm
+    finish(board, process, began_s)
+
+
+def no_numbers(sound):
+    """Let a third of it be NaN or infinite."""
+    sound[::6], sound[3::12], sound[9::12] = np.nan, np.inf, -np.inf
+    return sound
+
+
+@pytest.mark.usefixtures("whole_form")
+def test_a_microphone_that_gives_no_numbers_is_told(crooked, board, tally):
+    """The device is opened as 16-bit integers: the sound server makes full scale of them."""
+    row = tally("NaN and infinity from a device (float samples)")
+    process, began_s = crooked(sample_format="float32le", spoil=no_numbers)
+    process.wait_for(lambda event: event.get("code") == "MIC-CLIPPING")
+    row.injected = 1
+    assert "MIC-CLIPPING" in " ".join(board.doctor()["alarms"])
+    row.seen = "MIC-CLIPPING, told by doctor; it goes on listening"
+    finish(board, process, began_s)
