@@ -4,6 +4,7 @@ They read the store like any other reader, each in a process of its own, and hol
 
     metrics.py       how the appliance is and was, in Prometheus' text format
     textfile.py      the same as a file, for a board without an open port
+    counted.py       what was counted for it so far
     following.py     reads the log on from a kept position
     messages.py      what is told of it, as JSON
     publishing.py    tells it to an MQTT broker        broker.py          the connection to one

@@ -60,7 +60,8 @@ class Following:
     def news(self) -> list[Item | Utterance]:
         """Return what comes next: the same again, until :meth:`handed_over` was called.
 
-        A version of a text that does not stand for its utterance any more is left out.
+        A version of a text that does not stand for its utterance any more is left out, and so is
+        what was redacted.
 
         Raises:
             StoreError: the log cannot be read.

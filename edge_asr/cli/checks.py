@@ -153,7 +153,12 @@ def check_services(_context: Context) -> Iterator[Finding]:
         yield ok("services", "systemd does not run here; edge-asr run does without it.")
         return
     answer = subprocess.run(
-        [systemctl, "show", "edge-asr-*.service", "--property=Id,Type,ActiveState,NRestarts"],
+        [
+            systemctl,
+            "show",
+            "edge-asr-*.service",
+            "--property=Id,ActiveState,NRestarts,TriggeredBy",
+        ],
         capture_output=True,
         text=True,
         timeout=_SYSTEMD_TIMEOUT_S,
@@ -168,8 +173,9 @@ def services_from(shown: str) -> Iterator[Finding]:
     for unit in (unit for unit in units if "Id" in unit):
         name, state, restarts = unit["Id"], unit["ActiveState"], int(unit.get("NRestarts") or 0)
         look = f"journalctl -u {name} says why."
-        if unit.get("Type") == "oneshot" and state in {"inactive", "activating"}:
-            yield ok("services", f"{name} runs when its timer says so.")
+        trigger = unit.get("TriggeredBy")
+        if trigger and state == "inactive":
+            yield ok("services", f"{name} starts when {trigger} says so.")
         elif state != "active":
             yield problem("services", f"{name} is {state}.", look)
         elif restarts:

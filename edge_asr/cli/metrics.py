@@ -33,6 +33,7 @@ def metrics(context: Context, textfile: Path | None) -> None:
       edge-asr metrics --textfile /var/lib/prometheus/node-exporter/edge-asr.prom
     """
     try:
+        from edge_asr.bridges.counted import read_totals
         from edge_asr.bridges.metrics import metrics_text
         from edge_asr.bridges.textfile import write_textfile
     except ModuleNotFoundError as error:
@@ -40,10 +41,9 @@ def metrics(context: Context, textfile: Path | None) -> None:
             f"{error.name} is missing; install it with: pip install 'edge-asr[serve]'"
         ) from error
     from edge_asr.store import Store
-    from edge_asr.store.totals import Totals
 
     with Store.open(context.state_dir, readonly=True) as store:
         if textfile is None:
-            click.echo(metrics_text(store, context.config, Totals()), nl=False)
+            click.echo(metrics_text(store, context.config, read_totals(store.state_dir)), nl=False)
         else:
             write_textfile(store, context.config, textfile)

@@ -11,6 +11,7 @@
     ├── damaged/                what a repair could not use, and damaged databases; never deleted
     ├── locks/                  one recognizer, one listener for each source
     ├── feed/                   sockets of those who look on
+    ├── bridges/                how far each bridge to another system has read
     ├── recognizing             the utterance that is being transcribed
     └── recognize.sock          the doorbell
 """

@@ -1,7 +1,8 @@
 """What the log adds up to: sums that only ever grow, as a monitoring system wants them.
 
-A log of years has millions of rows, and is asked every few seconds. Rows are only ever added, with
-rising ids, so each is counted once: :class:`Totals` says what was counted, and up to where.
+A log of years has millions of rows, and is asked every few seconds. Rows are added with rising ids,
+so each is counted once: :class:`Totals` says what was counted, and up to where. A row that is
+removed later (retention, a redaction) was counted.
 """
 
 from __future__ import annotations

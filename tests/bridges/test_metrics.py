@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge_asr import clock
 from edge_asr.alarms import AlarmCode
+from edge_asr.bridges.counted import keep_totals, read_totals
 from edge_asr.bridges.metrics import metrics_text
-from edge_asr.bridges.textfile import COUNTED
 from edge_asr.config import Config
 from edge_asr.records import Gap, GapKind
 from edge_asr.store import Store
@@ -173,10 +173,24 @@ def test_the_file_is_replaced_as_a_whole_and_read_by_anybody(program, store, tmp
         assert parsed(path.read_text())["edge_asr_utterances_total", "mic"] == n
         assert path.stat().st_mode & 0o777 == 0o644
         say(store)
-    assert {each.name for each in tmp_path.iterdir() if each.is_file()} == {
-        "edge-asr.prom",
-        f"edge-asr.prom{COUNTED}",
-    }
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["edge-asr.prom"]
+
+
+def test_what_is_removed_later_goes_on_being_counted_also_after_a_restart(store, monkeypatch):
+    regretted = say(store)
+    write_down(store, regretted, bundle="tiny")
+    totals = read_totals(store.state_dir)
+    metrics_of(store, totals)
+    keep_totals(store.state_dir, totals)
+    store.integrity.redact(regretted, "not meant for anybody")
+    write_down(store, say(store), bundle="tiny")
+    again = read_totals(store.state_dir)
+    assert metrics_of(store, again)["edge_asr_transcripts_total", "tiny"] == 2
+    keep_totals(store.state_dir, again)  # too soon
+    assert read_totals(store.state_dir) == totals
+    monkeypatch.setattr("edge_asr.bridges.counted.KEEP_S", 0.0)
+    keep_totals(store.state_dir, again)
+    assert read_totals(store.state_dir) == again
 
 
 def test_a_file_that_cannot_be_written_is_told_in_a_sentence(program, store, tmp_path):

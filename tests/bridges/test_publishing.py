@@ -169,6 +169,18 @@ def test_a_version_that_was_replaced_before_it_was_told_is_not_told(store, mosqu
         listener.wait_for_texts(SAID, ["pump seven", "Pump 7."])
 
 
+def test_what_was_redacted_before_it_was_told_is_not_told(store, mosquitto, listener):
+    config = config_for(mosquitto.port)
+    with publishing(store.state_dir, config):
+        listener.wait_for("edge-asr/status")
+    regretted = say(store)
+    write_down(store, regretted, "a secret word")
+    store.integrity.redact(regretted, "not meant for anybody")
+    write_down(store, say(store), "pump seven")
+    with publishing(store.state_dir, config):
+        listener.wait_for_texts(SAID, ["pump seven"])
+
+
 def test_without_text_no_word_leaves_the_appliance(store, mosquitto, listener):
     with publishing(store.state_dir, config_for(mosquitto.port, ", text: false")):
         write_down(store, say(store), "a secret word")

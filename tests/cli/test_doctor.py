@@ -257,6 +257,20 @@ def test_a_service_that_fails_is_a_problem():
     assert "2 times" in restarted.sentence
 
 
+def test_a_service_that_a_socket_or_a_timer_starts_may_be_inactive_but_not_failed():
+    shown = (
+        "Id=edge-asr-serve.service\nActiveState=inactive\nNRestarts=0\n"
+        "TriggeredBy=edge-asr-serve.socket\n\n"
+        "Id=edge-asr-metrics.service\nActiveState=failed\nNRestarts=0\n"
+        "TriggeredBy=edge-asr-metrics.timer\n\n"
+        "Id=edge-asr-recognize.service\nActiveState=inactive\nNRestarts=0\nTriggeredBy=\n"
+    )
+    waiting, failed, ended = services_from(shown)
+    assert waiting.verdict is Verdict.OK
+    assert waiting.sentence.endswith("starts when edge-asr-serve.socket says so.")
+    assert failed.verdict is ended.verdict is Verdict.PROBLEM
+
+
 def test_no_service_started_is_no_problem():
     (finding,) = services_from("")
     assert finding.verdict is Verdict.OK
