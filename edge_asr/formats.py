@@ -189,7 +189,15 @@ def _fields(result: FileTranscript) -> dict[str, Any]:
 
 def words_as_json(words: Iterable[Word]) -> list[dict[str, Any]]:
     """Return words with their times as JSON has them."""
-    return [{"text": word.text, "start_s": word.start_s, "end_s": word.end_s} for word in words]
+    return [
+        {
+            "text": word.text,
+            "start_s": word.start_s,
+            "end_s": word.end_s,
+            "probability": word.probability,
+        }
+        for word in words
+    ]
 
 
 def _cues(segments: Iterable[Segment]) -> list[Cue]:

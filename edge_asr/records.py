@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -230,10 +230,13 @@ class Word:
     text: str
     start_s: float
     end_s: float
+    probability: float | None = None
+    """Geometric mean of its tokens' probabilities; None where a family cannot say."""
 
     def shifted(self, offset_s: float) -> Word:
         """Return the word ``offset_s`` later."""
-        return Word(self.text, round(self.start_s + offset_s, 3), round(self.end_s + offset_s, 3))
+        start_s, end_s = round(self.start_s + offset_s, 3), round(self.end_s + offset_s, 3)
+        return replace(self, start_s=start_s, end_s=end_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_asr.recognizers.whisper import DECODER, ENCODER
+from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:

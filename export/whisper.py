@@ -11,7 +11,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edge_asr.recognizers.whisper import DECODER, ENCODER, TOKENIZER
+from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER, TOKENIZER
 from export.blocks import ACCURACY_LEVEL, BLOCK_SIZE
 from export.bundle_writer import LICENCE, Contents, write_bundle
 from export.gate import Originals, pass_gate

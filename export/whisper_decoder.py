@@ -57,16 +57,20 @@ class WhisperDecoderGraph(nn.Module):
         Returns:
             ``best_ids`` and ``best_logprobs``, ``(batch, n_tokens)``: the likeliest next tokens and
             their natural log-probabilities; ``logits`` ``(batch, n_tokens, vocab_size)``, without
-            the bias; ``present``: the layers' own caches, with the tokens written.
+            the bias; ``present``: the layers' own caches, with the tokens written;
+            ``cross_queries``: for each layer what its cross-attention asked the sound for,
+            ``(batch, n_tokens, n_heads * head_dim)``, not scaled: with the keys it tells when each
+            token was said.
         """
         own = past[0][0]
         places = cache_places(position_ids, own.shape[1])
         mask = causal_mask(position_ids, own.shape[2])
         hidden = self.tokens(input_ids) + nn.functional.embedding(position_ids, self.positions)
-        present = []
+        present, queries = [], []
         for layer, (keys, values, *cross) in zip(self.layers, past, strict=True):
-            hidden, filled = layer(hidden, mask, places, (keys, values), cross)
+            hidden, filled, query = layer(hidden, mask, places, (keys, values), cross)
             present.append(filled)
+            queries.append(query)
         logits = self.head(self.layer_norm(hidden))
         logprobs, best_ids = torch.log_softmax(logits + logit_bias, dim=2).topk(1, dim=2)
         return {
@@ -74,6 +78,7 @@ class WhisperDecoderGraph(nn.Module):
             "best_logprobs": logprobs.squeeze(2),
             "logits": logits,
             "present": tuple(present),
+            "cross_queries": tuple(queries),
         }
 
 
@@ -93,11 +98,11 @@ class _Layer(nn.Module):
         places: torch.Tensor,
         own: Cache,
         cross: Cache,
-    ) -> tuple[torch.Tensor, Cache]:
+    ) -> tuple[torch.Tensor, Cache, torch.Tensor]:
         attended, present = self.self_attention(self.self_norm(hidden), mask, places, own)
         hidden = hidden + attended
-        hidden = hidden + self.cross_attention(self.cross_norm(hidden), cross)
-        return self.feed_forward(hidden), present
+        attended, query = self.cross_attention(self.cross_norm(hidden), cross)
+        return self.feed_forward(hidden + attended), present, query
 
 
 class _SelfAttention(nn.Module):
@@ -132,6 +137,7 @@ class _CrossAttention(nn.Module):
         self.n_heads: int = attention.num_heads
         self.q, self.out = attention.q_proj, attention.out_proj
 
-    def forward(self, hidden: torch.Tensor, cross: Cache) -> torch.Tensor:
-        attended: torch.Tensor = self.out(Attention.apply(self.q(hidden), *cross, self.n_heads))
-        return attended
+    def forward(self, hidden: torch.Tensor, cross: Cache) -> tuple[torch.Tensor, torch.Tensor]:
+        query: torch.Tensor = self.q(hidden)
+        attended: torch.Tensor = self.out(Attention.apply(query, *cross, self.n_heads))
+        return attended, query

@@ -53,9 +53,14 @@ def whisper_model(checkpoint: Path) -> dict[str, Any]:
 
 def whisper_capabilities(model: dict[str, Any]) -> Capabilities:
     """Return what a Whisper with this ``model`` section can do."""
+    timestamps = bool(model["alignment_heads"])
     if not model["multilingual"]:
         return Capabilities(
-            tasks=[Task.TRANSCRIBE], languages=["en"], punctuation=True, confidence=True
+            tasks=[Task.TRANSCRIBE],
+            languages=["en"],
+            punctuation=True,
+            confidence=True,
+            timestamps=timestamps,
         )
     return Capabilities(
         tasks=[Task.TRANSCRIBE, Task.TRANSLATE],
@@ -64,6 +69,7 @@ def whisper_capabilities(model: dict[str, Any]) -> Capabilities:
         detects_language=True,
         punctuation=True,
         confidence=True,
+        timestamps=timestamps,
     )
 
 

@@ -10,7 +10,7 @@ from optimum.exporters.onnx.base import OnnxConfig
 from optimum.utils import NormalizedConfig
 from transformers import WhisperForConditionalGeneration
 
-from edge_asr.recognizers.whisper import DECODER, ENCODER
+from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER
 from export.errors import ExportError
 from export.optimum_log import collected_complaints
 from export.whisper_decoder import WhisperDecoderGraph
@@ -131,7 +131,8 @@ class _DecoderOnnxConfig(_WhisperOnnxConfig):
     def outputs(self) -> Axes:
         tokens = {0: "batch_size", 1: "n_tokens"}
         found = {"best_ids": tokens, "best_logprobs": tokens, "logits": tokens}
-        return found | _caches(self._n_layers, "present", {"decoder": "n_positions"})
+        found |= _caches(self._n_layers, "present", {"decoder": "n_positions"})
+        return found | {f"cross_queries.{layer}": tokens for layer in range(self._n_layers)}
 
     def generate_dummy_inputs(self, **_shapes: object) -> dict[str, Any]:
         shape = (_TRACED_BATCH, _TRACED_TOKENS)
@@ -152,6 +153,8 @@ class _DecoderOnnxConfig(_WhisperOnnxConfig):
         if name == "past":
             kinds = ("decoder.key", "decoder.value", "encoder.key", "encoder.value")
             return _flattened("past_key_values", field, kinds)
+        if name == "cross_queries":
+            return {f"{name}.{layer}": query for layer, query in enumerate(field)}
         return _flattened(name, field, ("decoder.key", "decoder.value"))
 
 

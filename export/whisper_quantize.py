@@ -25,7 +25,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edge_asr.recognizers.whisper import DECODER, ENCODER
+from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER
 from export.blocks import InBlocks
 from export.quantize import Graphs, below, named, quantize_graphs, to_blocks
 from export.recipe import Quantization

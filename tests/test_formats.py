@@ -59,10 +59,15 @@ def test_jsonl_is_one_line_with_the_promised_keys():
 
 
 def test_json_has_words_with_their_times_and_how_sure_the_model_was():
-    words = (Word("Pump", 0.3, 0.62), Word("seven", 0.7, 1.1))
+    words = (Word("Pump", 0.3, 0.62), Word("seven", 0.7, 1.1, 0.9))
     segment = Segment(0.25, 1.5, "Pump seven", "en", -0.25, 0.5, ("unlike_ctc",), words)
     row = json.loads(as_json(replace(RESULT, segments=(segment,))))
-    assert row["segments"][0]["words"][1] == {"text": "seven", "start_s": 0.7, "end_s": 1.1}
+    assert row["segments"][0]["words"][1] == {
+        "text": "seven",
+        "start_s": 0.7,
+        "end_s": 1.1,
+        "probability": 0.9,
+    }
     assert row["segments"][0]["avg_logprob"] == -0.25
     assert row["segments"][0]["ctc_max_entropy"] == 0.5
     assert row["segments"][0]["flags"] == ["unlike_ctc"]

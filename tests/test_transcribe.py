@@ -1,5 +1,7 @@
 """A file cut into utterances and recognized, with partial texts on request."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,21 @@ def test_a_file_that_is_too_long_is_refused_whatever_its_header_says(file, claim
     with pytest.raises(AudioFileError, match="longer than 8 s"):
         transcribe(file, Silent(), tell=told.append, longest_s=8.0)
     assert len(told) == (0 if claimed_s > 8 else 1)
+
+
+@pytest.mark.bundle
+@pytest.mark.parametrize("bundle", ["whisper-base", "whisper-tiny.en"])
+def test_whisper_says_when_each_word_was_said(program, sample, bundles, bundle):
+    clip = sample / "en-dictate-record_help.flac"
+    asked = ("transcribe", "--bundle", bundle, "--language", "en", "--format", "json")
+    result = program.run(*asked, clip, EDGE_ASR_BUNDLES=str(bundles))
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    for segment in found["segments"]:
+        words = segment["words"]
+        assert " ".join(word["text"] for word in words) == segment["text"]
+        times = [time for word in words for time in (word["start_s"], word["end_s"])]
+        assert times == sorted(times)
+        assert segment["start_s"] <= times[0] < times[-1] <= segment["end_s"] + 0.02
+        assert all(0 < word["probability"] <= 1 for word in words)
+    assert sum(len(segment["words"]) for segment in found["segments"]) > 5

@@ -44,6 +44,8 @@ class Decoded:
     """Without the prompt and the end token."""
     avg_logprob: float
     """Mean natural log-probability of the tokens, the end token included."""
+    logprobs: tuple[float, ...]
+    """Natural, of each of ``token_ids``."""
     flags: tuple[str, ...]
     """``token_limit`` when the end token did not come in time, ``repetition`` for a loop."""
 
@@ -85,7 +87,12 @@ class GreedySearch:
 
     def decoded(self) -> Decoded:
         """Return what was found, once the search is over."""
-        return Decoded(tuple(self.token_ids), float(np.mean(self._logprobs)), self._flags)
+        return Decoded(
+            tuple(self.token_ids),
+            float(np.mean(self._logprobs)),
+            tuple(self._logprobs[: len(self.token_ids)]),
+            self._flags,
+        )
 
 
 def likeliest(logits: Logits) -> Choice:

@@ -14,14 +14,16 @@ import msgspec
 import numpy as np
 
 from edge_asr.errors import BundleError
+from edge_asr.recognizers.cross_alignment import word_times
 from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio, likeliest
 from edge_asr.recognizers.features import log_mel_spectrogram
 from edge_asr.recognizers.pieces import in_pieces
 from edge_asr.recognizers.speculative import Draft, speculative
 from edge_asr.recognizers.tokenizer import Tokenizer
+from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER, TOKENIZER, WhisperModel
 from edge_asr.recognizers.whisper_decoder import WhisperDecoder
-from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FULL_WINDOW, Window
-from edge_asr.records import SAMPLE_RATE, PartialText, Recognition, Task
+from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FRAME_SAMPLES, FULL_WINDOW
+from edge_asr.records import SAMPLE_RATE, PartialText, Recognition, Task, Word
 from edge_asr.sessions import open_session, tensor
 
 if TYPE_CHECKING:
@@ -31,10 +33,6 @@ if TYPE_CHECKING:
     from edge_asr.recognizers.decoding import Choice, Decoded, Logits
     from edge_asr.records import Request, Waveform
     from edge_asr.sessions import Tensor
-
-ENCODER = "encoder_model.onnx"
-DECODER = "decoder_model_merged.onnx"
-TOKENIZER = "tokenizer.json"
 
 MAX_DURATION_S = 30.0
 MIN_AVG_LOGPROB = -1.0
@@ -50,35 +48,6 @@ FULL_WINDOW_FLAG = "full_window"
 """Not a doubt: the short window's text was doubted, and this one is the full window's."""
 
 
-class SpecialTokens(msgspec.Struct, frozen=True):
-    """Ids of the tokens that steer Whisper."""
-
-    start_of_transcript: int
-    end_of_text: int
-    no_timestamps: int
-    timestamp_begin: int
-    no_speech: int
-    transcribe: int | None = None
-    translate: int | None = None
-
-
-class WhisperModel(msgspec.Struct, frozen=True):
-    """The ``model`` section of a Whisper bundle's manifest."""
-
-    n_mels: int
-    n_layers: int
-    n_heads: int
-    head_dim: int
-    vocab_size: int
-    n_text_ctx: int
-    multilingual: bool
-    tokens: SpecialTokens
-    languages: dict[str, int]
-    suppress_tokens: list[int]
-    begin_suppress_tokens: list[int]
-    window: Window
-
-
 @dataclass(frozen=True, slots=True)
 class _Prompted:
     """What the decoder answers to its prompt."""
@@ -90,6 +59,8 @@ class _Prompted:
     """Probability that nothing was said."""
     logits: Logits
     """Of the first token."""
+    n_tokens: int
+    """How many were fed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +72,7 @@ class _Attempt:
     language_probability: float | None
     avg_logprob: float
     flags: tuple[str, ...]
+    words: tuple[Word, ...] = ()
 
 
 class WhisperRecognizer:
@@ -123,6 +95,7 @@ class WhisperRecognizer:
             head_dim=model.head_dim,
             vocab_size=model.vocab_size,
             n_text_ctx=model.n_text_ctx,
+            alignment_heads=model.alignment_heads,
         )
         self._bias = np.zeros(model.vocab_size, dtype=np.float32)
         self._bias[model.suppress_tokens] = -np.inf
@@ -166,6 +139,7 @@ class WhisperRecognizer:
             decode_s=time.perf_counter() - started,
             avg_logprob=attempt.avg_logprob,
             flags=attempt.flags,
+            words=attempt.words,
         )
 
     def _attempt(
@@ -182,9 +156,15 @@ class WhisperRecognizer:
             end_token=self.model.tokens.end_of_text,
             max_tokens=max_tokens,
         )
-        decoder.forget()
         text, flags = self._judge(decoded, prompted.no_speech)
-        return _Attempt(text, prompted.language, prompted.probability, decoded.avg_logprob, flags)
+        attempt = _Attempt(
+            text, prompted.language, prompted.probability, decoded.avg_logprob, flags
+        )
+        if text and request.task is Task.TRANSCRIBE and not draft:
+            n_sound = min(n_frames, -(-len(waveform) // FRAME_SAMPLES))
+            attempt = replace(attempt, words=self._words(decoded, prompted, n_sound))
+        decoder.forget()
+        return attempt
 
     def _encode(self, waveform: Waveform, n_frames: int) -> dict[str, Tensor]:
         """Return the cross-attention keys and values, as the encoder names them."""
@@ -207,7 +187,7 @@ class WhisperRecognizer:
             logits = self._decoder.prompt([start, *self._prompt_tokens(language, request.task)])
             beginning = logits[0]
         no_speech = _probability(beginning, self.model.tokens.no_speech)
-        return _Prompted(language, probability, no_speech, logits[-1])
+        return _Prompted(language, probability, no_speech, logits[-1], self._decoder.n_past)
 
     def _language(self, logits: Logits, request: Request) -> tuple[str, float]:
         """Return the likeliest of the allowed languages, and its probability among them."""
@@ -239,6 +219,20 @@ class WhisperRecognizer:
         logits += self._bias
         logits[self.model.begin_suppress_tokens] = -np.inf
         return likeliest(logits)
+
+    def _words(self, decoded: Decoded, prompted: _Prompted, n_frames: int) -> tuple[Word, ...]:
+        """Return when each word of a transcription was said."""
+        if not self.model.alignment_heads:
+            return ()
+        # What decided about a token was fed before it, about the first one the prompt's last.
+        scores = self._decoder.attention_scores(prompted.n_tokens - 1, n_frames)
+        n_tokens = min(len(decoded.token_ids), scores.shape[1] - 1)
+        return word_times(
+            scores[:, : n_tokens + 1],
+            self._tokenizer.pieces(decoded.token_ids[:n_tokens]),
+            decoded.logprobs[:n_tokens],
+            prompted.language,
+        )
 
     def _judge(self, decoded: Decoded, no_speech: float) -> tuple[str, tuple[str, ...]]:
         """Return the text and the reasons to doubt it.

@@ -13,11 +13,14 @@ from edge_asr.sessions import tensor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edge_asr.recognizers.cross_alignment import AttentionScores
     from edge_asr.recognizers.decoding import Logits
     from edge_asr.sessions import Binding, Session, Tensor
 
 PromptLogits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 """float32, shape ``(n_tokens, vocab_size)``."""
+Queries = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
+"""float32, shape ``(1, n_positions, n_heads * head_dim)``."""
 _PAST, _PRESENT = "past_key_values.", "present."
 _ROOM = 64
 """Positions by which caches differ in size: utterances of about the same length share one."""
@@ -30,16 +33,27 @@ class WhisperDecoder:
     """
 
     def __init__(
-        self, session: Session, *, n_heads: int, head_dim: int, vocab_size: int, n_text_ctx: int
+        self,
+        session: Session,
+        *,
+        n_heads: int,
+        head_dim: int,
+        vocab_size: int,
+        n_text_ctx: int,
+        alignment_heads: Sequence[tuple[int, int]] = (),
     ) -> None:
         self._session = session
+        self._alignment_heads = alignment_heads
         self._shape = (n_heads, head_dim)
         self._vocab_size = vocab_size
         self._n_text_ctx = n_text_ctx
         self._names = [name for name in session.input_names if ".decoder." in name]
         self._cache: dict[str, Tensor] = {}
+        self._queries: dict[int, Queries] = {}
+        self._keys: dict[int, Tensor] = {}
         self._n_positions = 0
-        self._n_past = 0
+        self.n_past = 0
+        """How many tokens were fed."""
         self.forget()
 
     def hear(self, present: Mapping[str, Tensor], logit_bias: Logits, max_tokens: int) -> None:
@@ -51,16 +65,18 @@ class WhisperDecoder:
             max_tokens: how many tokens may be fed.
         """
         self._make_room(min(max_tokens, self._n_text_ctx))
+        self._keys = {layer: present[f"present.{layer}.encoder.key"] for layer in self._queries}
         cross = {name.replace(_PRESENT, _PAST, 1): value for name, value in present.items()}
         kept = {name.replace(_PAST, _PRESENT, 1): value for name, value in self._cache.items()}
         inputs = self._cache | cross | {"logit_bias": tensor(logit_bias)}
         # What is bound stays bound: each has outputs of its own.
         self._showing, self._choosing = (self._session.bind(inputs, kept) for _ in range(2))
-        self._n_past = 0
+        self.n_past = 0
 
     def forget(self) -> None:
         """Let the memory of the utterance's sound go."""
         self._showing, self._choosing = (self._session.bind({}, {}) for _ in range(2))
+        self._keys = {}
 
     def prompt(self, token_ids: Sequence[int]) -> PromptLogits:
         """Feed tokens; return the logits of what follows each, which the caller may alter."""
@@ -81,21 +97,43 @@ class WhisperDecoder:
 
     def rewind(self, n_tokens: int) -> None:
         """Forget the last ``n_tokens`` that were fed."""
-        self._n_past -= n_tokens
+        self.n_past -= n_tokens
+
+    def attention_scores(self, first: int, n_frames: int) -> AttentionScores:
+        """Return where the heads that follow the sound looked, before the softmax.
+
+        Args:
+            first: position of the first token that was fed which is of interest.
+            n_frames: of the sound that is of interest, from its beginning.
+        """
+        head_dim = self._shape[1]
+        keys = {layer: key.numpy() for layer, key in self._keys.items()}
+        scores = []
+        for layer, head in self._alignment_heads:
+            part = slice(head * head_dim, (head + 1) * head_dim)
+            query = self._queries[layer][0, first : self.n_past, part]
+            scores.append(query @ keys[layer][0, head, :n_frames].T)
+        found: AttentionScores = np.stack(scores) / np.sqrt(np.float32(head_dim))
+        return found
 
     def _feed(
         self, binding: Binding, token_ids: Sequence[int], outputs: Mapping[str, Tensor]
     ) -> None:
         n_tokens = len(token_ids)
-        positions = np.arange(self._n_past, self._n_past + n_tokens, dtype=np.int64)
+        places = slice(self.n_past, self.n_past + n_tokens)
+        positions = np.arange(places.start, places.stop, dtype=np.int64)
+        asked = {
+            f"cross_queries.{layer}": tensor(queries[:, places])
+            for layer, queries in self._queries.items()
+        }
         binding.run(
             {
                 "input_ids": tensor(np.array([token_ids], dtype=np.int64)),
                 "position_ids": tensor(positions[np.newaxis]),
             },
-            outputs,
+            {**outputs, **asked},
         )
-        self._n_past += n_tokens
+        self.n_past += n_tokens
 
     def _make_room(self, n_needed: int) -> None:
         n_positions = min(-(-n_needed // _ROOM) * _ROOM, self._n_text_ctx)
@@ -105,4 +143,8 @@ class WhisperDecoder:
         shape = (1, n_heads, n_positions, head_dim)
         self._cache = {}  # lets the old one go first
         self._cache = {name: tensor(np.zeros(shape, dtype=np.float32)) for name in self._names}
+        self._queries = {
+            layer: np.zeros((1, n_positions, n_heads * head_dim), dtype=np.float32)
+            for layer, _ in self._alignment_heads
+        }
         self._n_positions = n_positions

@@ -48,7 +48,9 @@ _RECOGNITION: dict[str, Described] = {
     "avg_logprob": _NUMBER_OR_NULL,
     "ctc_max_entropy": _NUMBER_OR_NULL,
     "flags": _list(_TEXT),
-    "words": _list(_object(text=_TEXT, start_s=_NUMBER, end_s=_NUMBER)),
+    "words": _list(
+        _object(text=_TEXT, start_s=_NUMBER, end_s=_NUMBER, probability=_NUMBER_OR_NULL)
+    ),
 }
 _SPAN = _object(
     kind={"enum": [kind.value for kind in SpanKind]},

@@ -11,7 +11,7 @@ from edge_asr.store.chain import append
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_asr.records import Transcript
+    from edge_asr.records import Transcript, Word
     from edge_asr.store.database import Database
 
 
@@ -66,7 +66,7 @@ def insert(database: Database, transcript: Transcript) -> None:
             recognition.decode_s,
             recognition.avg_logprob,
             json.dumps(recognition.flags),
-            json.dumps([(word.text, word.start_s, word.end_s) for word in recognition.words]),
+            json.dumps([_columns(word) for word in recognition.words]),
             recognition.ctc_max_entropy,
             transcript.bundle,
             transcript.bundle_sha256,
@@ -77,3 +77,9 @@ def insert(database: Database, transcript: Transcript) -> None:
         ),
     )
     append(database, "transcripts", rows[0][0])
+
+
+def _columns(word: Word) -> tuple[str | float, ...]:
+    """Return a word as a row has it; its probability where it has one."""
+    times = (word.text, word.start_s, word.end_s)
+    return times if word.probability is None else (*times, word.probability)

@@ -198,8 +198,8 @@ def test_words_and_how_sure_the_model_was_are_exported_and_shown(state):
     expected = {"language_probability": 0.75, "avg_logprob": -0.25, "ctc_max_entropy": 1.5}
     assert {name: row[name] for name in expected} == expected
     assert row["words"] == [
-        {"text": "Pumpe", "start_s": 0.1, "end_s": 0.42},
-        {"text": "läuft", "start_s": 0.5, "end_s": 0.98},
+        {"text": "Pumpe", "start_s": 0.1, "end_s": 0.42, "probability": None},
+        {"text": "läuft", "start_s": 0.5, "end_s": 0.98, "probability": None},
     ]
     table = list(csv.DictReader(io.StringIO(call(state, "export", "--format", "csv"))))
     assert json.loads(table[-1]["words"]) == row["words"]

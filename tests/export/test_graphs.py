@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from transformers import WhisperForConditionalGeneration
 
 from edge_asr.sessions import Session, tensor
 from export.embedding import halve_embedding
@@ -102,7 +103,9 @@ def _decode(decoder, cross, pieces, logit_bias=None):
     empty = np.zeros((batch, N_HEADS, N_POSITIONS, HEAD_DIM), np.float32)
     past = {name: empty for name in decoder.input_names if ".decoder." in name}
     bias = np.zeros(VOCAB_SIZE, np.float32) if logit_bias is None else logit_bias
-    found, n_past = {"logits": [], "best_ids": [], "best_logprobs": []}, 0
+    kinds = ["logits", "best_ids", "best_logprobs"]
+    kinds += [name for name in decoder.output_names if name.startswith("cross_queries.")]
+    found, n_past = {kind: [] for kind in kinds}, 0
     for piece in pieces:
         token_ids = np.asarray(piece, np.int64)
         positions = np.broadcast_to(np.arange(token_ids.shape[1]) + n_past, token_ids.shape)
@@ -116,6 +119,28 @@ def _decode(decoder, cross, pieces, logit_bias=None):
             values.append(outputs.pop(name))
         past, n_past = _as_past(outputs), n_past + token_ids.shape[1]
     return {name: np.concatenate(values, axis=1) for name, values in found.items()}, past
+
+
+def test_queries_and_keys_say_where_transformers_looked(encoder, decoder, checkpoint):
+    features, token_ids = _features(3000), torch.arange(7).unsqueeze(0)
+    eager = WhisperForConditionalGeneration.from_pretrained(
+        checkpoint, dtype=torch.float32, attn_implementation="eager"
+    )
+    with torch.inference_mode():
+        wanted = eager(
+            features, decoder_input_ids=token_ids, output_attentions=True
+        ).cross_attentions
+    cross = _encode(encoder, features)
+    found, _ = _decode(decoder, cross, np.split(token_ids.numpy(), (3, 4), axis=1))
+
+    assert len(wanted) == N_LAYERS
+    for layer, weights in enumerate(wanted):
+        heads = (
+            found[f"cross_queries.{layer}"].reshape(1, -1, N_HEADS, HEAD_DIM).transpose(0, 2, 1, 3)
+        )
+        keys = cross[f"present.{layer}.encoder.key"].transpose(0, 1, 3, 2)
+        scores = torch.from_numpy(heads @ keys) / HEAD_DIM**0.5
+        np.testing.assert_allclose(scores.softmax(dim=3), weights, atol=1e-5)
 
 
 @pytest.mark.parametrize(

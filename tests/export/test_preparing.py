@@ -15,7 +15,7 @@ from edge_asr.errors import BundleError
 from edge_asr.manifest import seal_line, sha256_of
 from edge_asr.prepared import RECORD, preparation_problem, prepared_directory, prepared_graph
 from edge_asr.preparing import prepare_bundle
-from edge_asr.recognizers.whisper import ENCODER
+from edge_asr.recognizers.whisper_bundle import ENCODER
 from edge_asr.sessions import open_session, tensor
 from export.blocks import InBlocks
 from export.rewriting import rewrite_products

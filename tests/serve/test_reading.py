@@ -219,12 +219,12 @@ def test_settings_are_shown_with_what_they_mean(server):
 
 def test_timed_words_are_part_of_a_version(server, store):
     utterance = say(store)
-    timed = dataclasses.replace(recognition("pump"), words=(Word("pump", 0.1, 0.4),))
+    timed = dataclasses.replace(recognition("pump"), words=(Word("pump", 0.1, 0.4, 0.75),))
     store.transcripts.add(
         utterance.utterance_id, timed, bundle="ctc", bundle_sha256="ab" * 32, created_utc_ns=1
     )
     (version,) = server.get("/v1/utterances/1").json["versions"]
-    assert version["words"] == [{"text": "pump", "start_s": 0.1, "end_s": 0.4}]
+    assert version["words"] == [{"text": "pump", "start_s": 0.1, "end_s": 0.4, "probability": 0.75}]
 
 
 def test_health_is_the_log_being_read(server):
