@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -123,6 +124,10 @@ def check_state_directory(context: Context) -> Iterator[Finding]:
         remedy = "Give this user the right to write there, or name another one with --state."
         yield problem(name, f"{there} cannot be written.", remedy)
         return
+    if refusal := _refusal_of(there):
+        remedy = "dmesg says why; a card that turns read-only is failing: copy it, and replace it."
+        yield problem(name, f"{there} takes nothing: {refusal}.", remedy)
+        return
     yield ok(name, f"{directory} can be written." if there == directory else
              f"{directory} is made when something is recorded.")  # fmt: skip
     if _is_out_of_inodes(there):
@@ -139,6 +144,21 @@ def check_state_directory(context: Context) -> Iterator[Finding]:
         yield warning("disk", sentence, remedy)
     else:
         yield ok("disk", sentence)
+
+
+def _refusal_of(directory: Path) -> str:
+    """Return what the disk says to a block in a file without a name, which is never seen."""
+    try:
+        descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, bytes(4096))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        # Not all file systems have files without names; how full it is, is asked for itself.
+        return (error.strerror or "") if error.errno in {errno.EROFS, errno.EIO} else ""
+    return ""
 
 
 def _is_out_of_inodes(path: Path) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,8 @@ class AttemptMark:
             faulthandler.enable(_STDERR)
         os.close(self._descriptor)
         self._descriptor = None
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # what it says then was settled
+            self._path.unlink(missing_ok=True)
 
     def _open(self) -> int:
         if self._descriptor is None:

@@ -49,7 +49,8 @@ class Doorbell:
             if self._socket is not None:
                 self._socket.close()
                 self._socket = None
-                (self._state_dir / SOCKET).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the next one takes it away
+                    (self._state_dir / SOCKET).unlink(missing_ok=True)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for a ring, or the time out; whether it rang since the last wait."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import StoreError
@@ -89,7 +89,8 @@ def _held(path: Path, taken: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is still ours
+        with suppress(OSError):  # the lock ends with the descriptor, its file is only a name
+            path.unlink(missing_ok=True)  # while it is still ours
         os.close(descriptor)
 
 

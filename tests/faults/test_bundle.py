@@ -48,3 +48,31 @@ def test_a_flipped_byte_is_refused(board, brief, bundles, tally, times):
     row.seen = "refused each time with one sentence, and by doctor"
     board.finish()
     assert all(found.texts for found in rows(board.state))
+
+
+def test_a_flipped_byte_of_the_speech_detector_is_refused(board, brief, bundles, tally, times):
+    """Nobody would notice a detector that hears no speech: the log would only be empty."""
+    row = tally("one byte of the speech detector flipped: header, weights, tail")
+    copy = board.directory / "bundles" / "silero-vad"
+    for name in (BUNDLE, "silero-vad"):
+        shutil.copytree(bundles / name, copy.parent / name)
+    board.environ["EDGE_ASR_BUNDLES"] = str(copy.parent)
+    rng = random.Random(6)
+    (graph,) = copy.glob("*.onnx")
+    size = graph.stat().st_size
+    for _ in range(times(1, 5)):
+        for offset in (rng.randrange(64), rng.randrange(64, size - 64), size - 1):
+            flip(graph, offset)
+            process = board.listen("--wav", brief, "--fast")
+            status, findings = process.join(), board.doctor()
+            flip(graph, offset)
+            row.injected += 1
+            assert status == 1, f"{graph.name} at {offset} was used"
+            assert process.events == []
+            assert "silero-vad" in str(findings["bundles"]), findings
+    said = board.said_on_stderr()
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) == row.injected
+    row.seen = "refused each time with one sentence, and by doctor"
+    assert board.listen("--wav", brief, "--fast").join() == 0
+    assert rows(board.state)

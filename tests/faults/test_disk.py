@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.faults.board import is_whole, rows, sound_of
+from tests.faults.board import is_whole, lost_and_doubled, rows, sound_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.bundle, pytest.mark.timeout(0)]
 
@@ -122,6 +122,52 @@ def test_a_full_table_of_inodes_loses_nothing(boards, brief, whole, mounted, tal
         row.lost, row.doubled = row.lost + lost, row.doubled + doubled
         board.finish()
         is_whole(board.state)
+    assert (row.lost, row.doubled) == (0, 0)
+
+
+@pytest.fixture
+def card(mounted, tmp_path):
+    """Return what mounts a small ext4 of its own at a place, as often as one likes."""
+    image = tmp_path / "card.img"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+
+    def insert(place):
+        subprocess.run(["fsck.ext4", "-p", image], capture_output=True, check=False)
+        mounted("-o", "loop", image, place=place)
+
+    return insert
+
+
+def test_a_file_system_that_turns_read_only_keeps_all_that_was_told(board, demo, card, tally):
+    """As ext4 does when its card fails; it takes nothing more until it was checked."""
+    row = tally("the file system aborts and turns read-only while listening (ext4)")
+    card(board.state)
+    listening = board.listen("--wav", demo)
+    recognizing = board.recognize()
+    told_s, _ = recognizing.wait_for(lambda event: event["event"] == "transcript")
+    listening.wait_for(lambda e: e["event"] == "level" and e["speaking"], since_s=told_s)
+    time.sleep(1.0)
+    subprocess.run(["mount", "-o", "remount,abort", board.state], check=True)
+    row.injected = 1
+    listening.wait_for(lambda event: event.get("code") == "DISK-REFUSES")
+    findings = board.doctor()
+    assert "Read-only file system" in str(findings["state"]), findings
+    statuses = [listening.stop(), recognizing.stop()]
+    assert "Traceback" not in board.said_on_stderr()
+    assert -11 not in statuses
+    subprocess.run(["umount", board.state], check=True)
+    began_s = time.monotonic()
+    card(board.state)
+    again = board.listen("--wav", demo, "--fast")
+    assert again.join() == 0, board.said_on_stderr()
+    row.recovered_s.append(time.monotonic() - began_s)
+    board.finish()
+    row.lost, row.doubled = lost_and_doubled(board.state, [listening, recognizing, again])
+    is_whole(board.state)
+    reasons = [found.end_reason for found in rows(board.state)]
+    row.seen = f"DISK-REFUSES, told by doctor; recovered: {reasons.count('recovered')}"
     assert (row.lost, row.doubled) == (0, 0)
 
 

@@ -124,6 +124,54 @@ def test_a_recognizer_without_memory_costs_only_time(board, brief, tally, times)
     assert row.lost == 0, result.stderr
 
 
+CGROUPS = Path("/sys/fs/cgroup")
+LIMITS = {"memory.max": CGROUPS, "memory.limit_in_bytes": CGROUPS / "memory"}
+"""File that holds the limit -> where groups are made: the unified hierarchy, and the older one."""
+
+
+@pytest.fixture
+def control_group():
+    """Return what makes a control group with a limit on its memory, and what joins it."""
+    made = []
+
+    def limited_to(n_bytes):
+        for limit, root in LIMITS.items():
+            group = root / f"edge-asr-test-{os.getpid()}-{len(made)}"
+            try:
+                group.mkdir()
+            except OSError:
+                continue
+            made.append(group)
+            if (group / limit).exists():
+                (group / limit).write_text(str(n_bytes))
+                script = 'echo $$ > "$0"/cgroup.procs && exec "$@"'
+                return ("sh", "-c", script, str(group))
+        pytest.skip("no control group with a limit on memory can be made here")
+
+    yield limited_to
+    for group in made:
+        group.rmdir()
+
+
+def test_a_recognizer_that_the_kernel_kills_for_its_memory_costs_only_time(
+    board, brief, control_group, tally, times
+):
+    row = tally("memory limit of a control group hit by the recognizer: killed by the kernel")
+    assert board.listen("--wav", brief, "--fast").join() == 0
+    # Less than it takes to load: where it is killed at an utterance, quarantine has its say.
+    wrap = control_group(70 << 20)
+    for _ in range(times(1, 10)):
+        process = board.recognize("--until-idle", wrap=wrap)
+        assert process.join() == -signal.SIGKILL
+        row.injected += 1
+    assert "nobody transcribes" in " ".join(board.doctor()["backlog"])
+    assert board.listen("--wav", brief, "--fast").join() == 0  # the listener does not care
+    board.finish()
+    row.lost = sum(not found.texts for found in rows(board.state))
+    row.seen = f"{len(rows(board.state))} utterances transcribed afterwards"
+    assert row.lost == 0
+
+
 def test_a_storm_of_signals_ends_in_good_order(board, demo, tally, times):
     row = tally("SIGTERM and SIGINT, twenty at once, while listening")
     processes = []
