@@ -10,13 +10,13 @@ leaves a hole, by a gap that is stored here.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from edge_asr.alarming import AlarmBook
-from edge_asr.alarms import AlarmChange, AlarmCode
+from edge_asr.alarms import AlarmChange
 from edge_asr.buffering import Buffer
 from edge_asr.capture.hearing import Hearing
 from edge_asr.capture.levels import Level, level_of
@@ -29,6 +29,7 @@ from edge_asr.capture.segmenter import (
 )
 from edge_asr.clock import SampleClock, now
 from edge_asr.errors import DiskRefusesError, StoreError
+from edge_asr.insisting import Insister
 from edge_asr.records import (
     SAMPLE_RATE,
     AudioChunk,
@@ -42,7 +43,7 @@ from edge_asr.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from edge_asr.capture.liveness import Liveness
     from edge_asr.capture.near_misses import NearMiss
@@ -56,10 +57,6 @@ if TYPE_CHECKING:
 
     Keep = Callable[[str, Instant, Waveform, float, RejectedBecause], None]
 
-T = TypeVar("T")
-
-RETRY_S = 0.5
-"""How soon a disk that refused is asked again."""
 LAST_TRIES_S = 8.0
 """How long it is asked after the source has ended: systemd waits for 15 s."""
 CLOCK_INTERVAL_S = 1.0
@@ -116,14 +113,21 @@ class Listener:
         self._observe = observe
         self._liveness = liveness
         self._alarms = AlarmBook(store, source_name, observe)
+        self._watch: Watch | None = None
         self._recording: Recording | None = None
         self._captured = SampleClock()
         self._timed_at_s = time.monotonic()
         self._live = live
         self._look_around = look_around
         self._buffer: Buffer | None = None
-        self._refused: tuple[str, float] | None = None
-        """What the disk said first, and when."""
+        self._ended_s: float | None = None
+        self._insist = Insister(
+            self._alarms,
+            source_name,
+            observe,
+            gives_up=self._gives_up,
+            meanwhile=self._disk_answers,
+        )
 
     def listen(
         self,
@@ -131,12 +135,19 @@ class Listener:
         alive: Callable[[], None],
     ) -> None:
         """Store what ``source`` delivers; call ``alive`` at signs of life from both ends."""
-        with self._watching() as watch:
-            self._buffer = Buffer(partial(self._take, watch), live=self._live)
-            self._buffer.pour(source, alive)
-            self._act_on(self._hearing.finish(EndReason.END_OF_SOURCE))
+        began = now()
+        self._buffer = Buffer(partial(self._take, began), live=self._live)
+        self._buffer.pour(source, alive)
+        self._act_on(self._hearing.finish(EndReason.END_OF_SOURCE))
+        with suppress(StoreError):  # then the next start ends it
+            if self._watch is not None:
+                self._watch.end()
+            self._alarms.clear_all("listening ended")
 
-    def _take(self, watch: Watch, item: AudioChunk | Gap | SourceStatus, arrived_ns: int) -> None:
+    def _take(self, began: Instant, item: AudioChunk | Gap | SourceStatus, arrived_ns: int) -> None:
+        if self._watch is None:
+            self._watch = self._insist.write(partial(self._begin_watch, began))
+        watch = self._watch
         match item:
             case AudioChunk():
                 self._fill_hole(watch, item)
@@ -148,58 +159,23 @@ class Listener:
                 self._take_status(watch, item, arrived_ns)
         self._keep_time(watch)
 
-    def _insist(self, write: Callable[[], T]) -> T:
-        """Write until the disk takes it; what is heard meanwhile waits in memory.
+    def _gives_up(self) -> bool:
+        """Say whether waiting for the disk has to end: what is heard meanwhile waits in memory."""
+        if self._buffer is None or not self._live:
+            return True
+        if not self._buffer.source_ended:
+            return False
+        self._ended_s = self._ended_s or time.monotonic()
+        return time.monotonic() - self._ended_s > LAST_TRIES_S
 
-        Raises:
-            StoreError: it is no matter of time, or the source has ended and waiting has to.
-        """
-        ended_s = None
-        while True:
-            try:
-                done = write()
-            except DiskRefusesError as error:
-                if self._buffer is None or not self._live:
-                    raise
-                if self._buffer.source_ended:
-                    ended_s = ended_s or time.monotonic()
-                    if time.monotonic() - ended_s > LAST_TRIES_S:
-                        raise
-                self._disk_refuses(str(error))
-                self._buffer.moved()  # a disk that answers is none that hangs
-                time.sleep(RETRY_S)
-            else:
-                self._disk_takes()
-                return done
+    def _disk_answers(self) -> None:
+        if self._buffer is not None:
+            self._buffer.moved()
 
-    def _disk_refuses(self, why: str) -> None:
-        """Say so, once, to whoever observes: the log cannot take it now."""
-        if self._refused is None:
-            self._refused = (why, time.monotonic())
-            self._observe(
-                AlarmChange(
-                    AlarmCode.DISK_REFUSES, active=True, detail=why, source=self._source_name
-                )
-            )
-
-    def _disk_takes(self) -> None:
-        """Write down that the disk refused, and that it is over."""
-        if self._refused is not None:
-            (why, since_s), self._refused = self._refused, None
-            over = f"the disk took what had waited for {time.monotonic() - since_s:.0f} s"
-            self._alarms.take([AlarmChange(AlarmCode.DISK_REFUSES, active=True, detail=why)])
-            self._alarms.take([AlarmChange(AlarmCode.DISK_REFUSES, active=False, detail=over)])
-
-    @contextmanager
-    def _watching(self) -> Iterator[Watch]:
-        """Watch the source; a failure leaves the watch to be ended by the next start."""
-        moment = now()
-        self._store.anchors.note(moment)
-        watch = self._store.watches.begin(self._source_name, moment)
-        yield watch
-        with suppress(StoreError):  # then the next start ends it
-            watch.end()
-            self._alarms.clear_all("listening ended")
+    def _begin_watch(self, began: Instant) -> Watch:
+        """Begin to watch the source; a failure leaves the watch to be ended by the next start."""
+        self._store.anchors.note(began)
+        return self._store.watches.begin(self._source_name, began)
 
     def _take_status(self, watch: Watch, status: SourceStatus, arrived_ns: int) -> None:
         if status.state is not SourceState.HEARING:
@@ -220,7 +196,7 @@ class Listener:
 
     def _miss(self, watch: Watch, gap: Gap) -> None:
         self._act_on(self._hearing.finish(EndReason.INTERRUPTED))
-        self._insist(partial(self._store.gaps.add, self._source_name, gap))
+        self._insist.write(partial(self._store.gaps.add, self._source_name, gap))
         watch.missed(gap.start.monotonic_ns + round(gap.duration_s * 1e9))
         self._observe(gap)
 
@@ -252,12 +228,12 @@ class Listener:
                 case SpeechEnded():
                     self._close(event)
                 case SpeechDropped():
-                    self._insist(self._open_recording.discard)
+                    self._insist.write(self._open_recording.discard)
                     self._recording = None
 
     def _begin(self, event: SpeechStarted) -> None:
         start = self._captured.at(event.start_sample)
-        self._recording = self._insist(
+        self._recording = self._insist.write(
             partial(self._store.utterances.begin, self._source_name, start)
         )
         self._append(event.waveform)
@@ -266,7 +242,7 @@ class Listener:
         try:
             self._open_recording.append(waveform)
         except DiskRefusesError:  # the recording has kept it
-            self._insist(self._open_recording.flush)
+            self._insist.write(self._open_recording.flush)
 
     @property
     def _open_recording(self) -> Recording:
@@ -275,7 +251,7 @@ class Listener:
         return self._recording
 
     def _close(self, event: SpeechEnded) -> None:
-        utterance = self._insist(
+        utterance = self._insist.write(
             partial(
                 self._store.utterances.close,
                 self._open_recording,

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from edge_asr.alarming import AlarmBook
+from edge_asr.insisting import Insister
 from edge_asr.partials import LOOK_S
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from edge_asr.alarms import AlarmChange
     from edge_asr.partials import Partial, Partials
     from edge_asr.recognizers import Recognizer
     from edge_asr.records import Request, Transcript, Utterance
     from edge_asr.second_pass import Added, PassFailed, SecondPass
     from edge_asr.store import Store
 
-    RecognizeEvent: TypeAlias = "Recognized | Failed | Partial | Added | PassFailed"
+    RecognizeEvent: TypeAlias = "Recognized | Failed | Partial | Added | PassFailed | AlarmChange"
 
 IDLE_WAIT_S = 5.0
 """How long the loop sleeps at most: the doorbell wakes it, this is the net beneath."""
@@ -77,13 +81,20 @@ def recognize(
         RequestError: the bundle cannot do what is asked.
     """
     recognizer.check(request)
+    insist = Insister(
+        AlarmBook(store, "", observe),
+        "",
+        observe,
+        gives_up=lambda: stop.is_set() or until_idle,
+        meanwhile=alive,
+    )
     n_failed = 0
     tried: set[int] = set()
     while not stop.is_set():
         alive()
         pending = store.transcripts.pending(skip=tried)
         if pending is None:
-            if second_pass is not None and (done := second_pass.step()) is not None:
+            if second_pass is not None and (done := insist.write(second_pass.step)) is not None:
                 observe(done)
                 continue
             if until_idle or is_worn_out():
@@ -91,7 +102,7 @@ def recognize(
             tried.clear()
             _wait(store, partials, observe)
             continue
-        event = _transcribe(store, recognizer, request, pending)
+        event = _transcribe(store, recognizer, request, pending, insist)
         if isinstance(event, Failed):
             tried.add(pending.utterance_id)
             n_failed += 1
@@ -120,23 +131,28 @@ def _transcribe(
     recognizer: Recognizer,
     request: Request,
     utterance: Utterance,
+    insist: Insister,
 ) -> Recognized | Failed | None:
     """Transcribe one utterance; None when someone else was faster."""
     # A crash that no exception shows (a segfault, the out-of-memory killer) leaves the mark.
-    store.transcripts.begin_attempt(utterance.utterance_id)
+    insist.write(partial(store.transcripts.begin_attempt, utterance.utterance_id))
     try:
         recognition = recognizer.transcribe(store.utterances.waveform(utterance), request)
     except Exception as error:  # noqa: BLE001 (whatever it is, the other utterances go on)
-        store.transcripts.record_failure(utterance.utterance_id, str(error) or repr(error))
-        return Failed(utterance, str(error) or repr(error))
+        why = str(error) or repr(error)
+        insist.write(partial(store.transcripts.record_failure, utterance.utterance_id, why))
+        return Failed(utterance, why)
     finally:
         store.transcripts.end_attempt()
-    transcript = store.transcripts.add_first(
-        utterance.utterance_id,
-        recognition,
-        bundle=recognizer.bundle.name,
-        bundle_sha256=recognizer.bundle.sha256,
-        created_utc_ns=time.time_ns(),
-        request_sha256=request.sha256,
+    transcript = insist.write(
+        partial(
+            store.transcripts.add_first,
+            utterance.utterance_id,
+            recognition,
+            bundle=recognizer.bundle.name,
+            bundle_sha256=recognizer.bundle.sha256,
+            created_utc_ns=time.time_ns(),
+            request_sha256=request.sha256,
+        )
     )
     return None if transcript is None else Recognized(utterance, transcript)

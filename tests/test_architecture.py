@@ -39,6 +39,7 @@ LAYERS = (
     {
         "listen",
         "alarming",
+        "insisting",
         "backlog",
         "stepping",
         "second_pass",

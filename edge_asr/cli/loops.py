@@ -13,6 +13,7 @@ from edge_asr.errors import EdgeAsrError
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from contextlib import ExitStack
 
     from edge_asr.alarms import AlarmChange
     from edge_asr.backlog import BacklogPolicy, BacklogWatch, Load
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from edge_asr.cli.context import Context
     from edge_asr.recognizers import Recognizer
     from edge_asr.store import Store
+    from edge_asr.store.recovery import Recovery
     from edge_asr.store.rejected import RejectedSounds
 
 output_option = click.option(
@@ -75,7 +77,7 @@ def listen(
     from edge_asr.capture.muting import Muting
     from edge_asr.capture.vad import open_vad
     from edge_asr.cli.events import printer
-    from edge_asr.cli.opening import open_store
+    from edge_asr.cli.opening import opened_when_there_is_room
     from edge_asr.cli.status import noted
     from edge_asr.listen import Listener
     from edge_asr.mute_switch import MuteSwitch
@@ -88,13 +90,19 @@ def listen(
     stop = stop_event(also_when_stdin_closes=is_child)
     vad = open_vad(context.open_vad_bundle())
     source = _source(context, microphone, wav, fast=fast, stop=stop)
+    show = noted(printer(output, source.name, Feed(context.state_dir)), notifier, source.name)
+
+    def claim(store: Store, stack: ExitStack) -> Recovery:
+        stack.enter_context(store.listening(source.name))
+        return store.utterances.recover()
+
     with (
-        open_store(context, notifier) as store,
-        store.listening(source.name),
+        opened_when_there_is_room(context, notifier, stop, show, claim, waits=not fast) as (
+            store,
+            repair,
+        ),
         _rejected(context, waits=fast) as rejected,
     ):
-        show = noted(printer(output, source.name, Feed(context.state_dir)), notifier, source.name)
-        repair = store.utterances.recover()
         for utterance in repair.recovered:
             show(utterance)
         for problem in repair.problems:
@@ -181,7 +189,7 @@ def recognize(
     """
     from edge_asr.cli.events import printer
     from edge_asr.cli.keeping import Keeper
-    from edge_asr.cli.opening import open_store
+    from edge_asr.cli.opening import opened_when_there_is_room
     from edge_asr.cli.second_pass import open_second_pass
     from edge_asr.cli.status import LoadTeller
     from edge_asr.correcting import Correcting
@@ -196,9 +204,15 @@ def recognize(
     stop = stop_event(also_when_stdin_closes=is_child)
     feed = Feed(context.state_dir)
     show = printer(output, feed=feed)
+
+    def claim(store: Store, stack: ExitStack) -> None:
+        stack.enter_context(store.recognizing())
+
     with (
-        open_store(context, notifier) as store,
-        store.recognizing(),
+        opened_when_there_is_room(context, notifier, stop, show, claim, waits=not until_idle) as (
+            store,
+            _,
+        ),
         progress_told(notifier.alive),
     ):
         notifier.extend_timeout(60.0)

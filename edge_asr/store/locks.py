@@ -84,8 +84,9 @@ def _held(path: Path, taken: str) -> Iterator[None]:
         descriptor = lock_file(path, create=True)
         if descriptor is None:
             raise StoreError(f"{taken} by process {_holder(path)}; stop that one first")
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        with suppress(OSError):  # on a full disk, nobody needs to read whose lock it is
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
     try:
         yield
     finally:

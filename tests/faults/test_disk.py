@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -82,20 +83,92 @@ def test_a_full_disk_loses_nothing(boards, brief, whole, mounted, tally, times):
         mounted("-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", place=board.state)
         ballast = board.state / "ballast"
 
-        def fill(ballast=ballast):
-            with ballast.open("wb", buffering=0) as file:
-                try:
-                    while True:
-                        file.write(bytes(4096))
-                except OSError:
-                    pass
-
-        hear_through(board, brief, fill, ballast.unlink, row)
+        hear_through(board, brief, partial(fill, ballast), ballast.unlink, row)
         lost, doubled = missing(board.state, whole)
         row.lost, row.doubled = row.lost + lost, row.doubled + doubled
         board.finish()
         is_whole(board.state)
     assert (row.lost, row.doubled) == (0, 0)
+
+
+def fill(path):
+    """Take all the room there is."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def says_the_disk_refuses(event):
+    return event.get("code") == "DISK-REFUSES" and event["state"] == "raised"
+
+
+def says_the_disk_takes(event):
+    return event.get("code") == "DISK-REFUSES" and event["state"] == "cleared"
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["new store", "old store"])
+def test_a_start_on_a_full_disk_is_a_state(boards, brief, mounted, tally, is_new):
+    """Neither process ends, and both go on by themselves when there is room."""
+    row = tally(f"listen and recognize started on a full disk ({'new' if is_new else 'old'} store)")
+    board = boards("full")
+    mounted("-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", place=board.state)
+    if not is_new:
+        assert board.listen("--wav", brief, "--fast").join() == 0
+        board.finish()
+    before = len(rows(board.state)) if not is_new else 0
+    ballast = board.state / "ballast"
+    fill(ballast)
+    processes = [board.recognize(), board.listen("--wav", brief)]
+    waiting = processes if is_new else processes[1:]  # a recognizer may have nothing to write
+    for process in waiting:
+        process.wait_for(says_the_disk_refuses)
+    assert "disk" in board.doctor()
+    time.sleep(3.0)  # more than one try
+    assert all(process.popen.poll() is None for process in processes)
+    ballast.unlink()
+    freed_s = time.monotonic()
+    for process in waiting:
+        at_s, _ = process.wait_for(says_the_disk_takes)
+        row.recovered_s.append(at_s - freed_s)
+        row.injected += 1
+    processes[1].wait_for(lambda event: event["event"] == "utterance")
+    processes[0].wait_for(lambda event: event["event"] == "transcript")
+    assert processes[1].join() == 0
+    assert processes[0].stop() == 0
+    assert "Traceback" not in board.said_on_stderr()
+    assert len(rows(board.state)) == before + 3
+    told = board.run("log", "alarms", "--all").stdout
+    assert "DISK-REFUSES" in told
+    board.finish()
+    is_whole(board.state)
+
+
+@pytest.mark.usefixtures("whole_form")
+def test_a_full_disk_holds_a_transcript_back_and_loses_none(boards, brief, mounted, tally):
+    row = tally("disk full while transcribing")
+    board = boards("full")
+    mounted("-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", place=board.state)
+    assert board.listen("--wav", brief, "--fast").join() == 0
+    n = len(rows(board.state))
+    recognizing = board.recognize()
+    recognizing.wait_for(lambda event: event["event"] == "transcript")
+    fill(board.state / "ballast")
+    assert board.run("log", "tail").returncode == 0
+    listening = board.listen("--wav", brief)
+    listening.wait_for(says_the_disk_refuses)
+    time.sleep(2.0)
+    (board.state / "ballast").unlink()
+    row.injected = 1
+    assert listening.join() == 0
+    assert recognizing.stop() == 0
+    board.finish()
+    stored = rows(board.state)
+    assert len(stored) == 2 * n
+    assert all(len(found.texts) == 1 for found in stored)
+    is_whole(board.state)
 
 
 @pytest.mark.usefixtures("whole_form")
