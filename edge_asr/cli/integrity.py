@@ -177,6 +177,11 @@ def _which(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _so_many(utterance_ids: list[int], what: str) -> str:
+    n = len(utterance_ids)
+    return f"1 utterance is {what}" if n == 1 else f"{n} utterances are {what}"
+
+
 def _chosen(
     store: Store,
     utterances: tuple[str, ...],
@@ -211,7 +216,7 @@ def hold(
     """
     with Store.open(context.state_dir) as store:
         held = store.integrity.hold(_chosen(store, utterances, since, until, source), reason)
-    click.echo(f"{len(held)} utterances are held")
+    click.echo(_so_many(held, "held"))
 
 
 @click.command()
@@ -233,7 +238,7 @@ def release(
     """
     with Store.open(context.state_dir) as store:
         freed = store.integrity.release(_chosen(store, utterances, since, until, source), reason)
-    click.echo(f"{len(freed)} utterances are released")
+    click.echo(_so_many(freed, "released"))
 
 
 @click.command()
