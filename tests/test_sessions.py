@@ -1,4 +1,8 @@
-"""Each step of a model is progress, which a watchdog hears of."""
+"""Each step of a model is progress, which a watchdog hears of; threads are those asked for."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 import soundfile
@@ -8,9 +12,8 @@ from edge_asr.recognizers import open_recognizer
 from edge_asr.records import Request
 from edge_asr.sessions import progress_told
 
-pytestmark = pytest.mark.bundle
 
-
+@pytest.mark.bundle
 def test_a_recognizer_tells_progress_while_it_transcribes(bundles, sample):
     waveform, _ = soundfile.read(sample / "demo.flac", dtype="float32", frames=4 * 16_000)
     recognizer = open_recognizer(open_bundle(bundles / "whisper-tiny.en"), n_threads=1)
@@ -22,3 +25,23 @@ def test_a_recognizer_tells_progress_while_it_transcribes(bundles, sample):
     before = len(told)
     recognizer.transcribe(waveform[:16_000], Request(language="en"))
     assert len(told) == before
+
+
+def test_nothing_computes_on_more_threads_than_were_asked_for():
+    """NumPy's library would start one for each core, and have them spin."""
+    script = """
+from pathlib import Path
+from edge_asr.recognizers.features import log_mel_spectrogram
+import numpy
+
+log_mel_spectrogram(numpy.ones(80_000, "f"), n_mels=80, n_frames=500)
+print(len(list(Path("/proc/self/task").iterdir())))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
+    )
+    assert result.stdout.strip() == "1"
