@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -45,7 +46,7 @@ class Broker:
         tell: is told in a sentence when the connection comes and goes.
 
     Raises:
-        ConfigError: the certificates cannot be read.
+        ConfigError: the host is no name, or the certificates cannot be read.
     """
 
     def __init__(
@@ -55,7 +56,12 @@ class Broker:
         status_topic: str,
         tell: Callable[[str], None],
     ) -> None:
-        self._address = f"{settings.host}:{settings.port}"
+        host = settings.host or ""
+        try:
+            host.encode("idna")
+        except UnicodeError as error:
+            raise ConfigError(f"mqtt.host: '{host}' is no name of a machine") from error
+        self._address = f"{host}:{settings.port}"
         self._status_topic = status_topic
         self._tell = tell
         self._told = ""
@@ -64,6 +70,7 @@ class Broker:
         self._acknowledged: set[int] = set()
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
         self._client.will_set(status_topic, OFFLINE, qos=1, retain=True)
@@ -71,7 +78,7 @@ class Broker:
         self._client.username_pw_set(settings.username, password)
         if settings.tls:
             self._use_tls(settings.ca_file)
-        self._client.connect_async(settings.host or "", settings.port, KEEP_ALIVE_S)
+        self._client.connect_async(host, settings.port, KEEP_ALIVE_S)
 
     @property
     def is_there(self) -> bool:
@@ -150,6 +157,12 @@ class Broker:
             return
         self._is_new.set()
         self._say(f"connected with {self._address}")
+
+    def _on_connect_fail(self, _client: Client, _data: Any) -> None:  # noqa: ANN401
+        # paho does not say why, but calls while it handles the error.
+        error = sys.exc_info()[1]
+        why = getattr(error, "strerror", None) or error or "no answer"
+        self._say(f"{self._address} cannot be reached: {why}")
 
     def _on_disconnect(
         self,

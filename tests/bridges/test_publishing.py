@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import queue
+import shutil
 import subprocess
 import threading
 import time
@@ -18,7 +20,8 @@ from edge_asr.bridges.publishing import AT_ONCE, Publisher
 from edge_asr.config import Config, parse_config
 from edge_asr.errors import ConfigError, StoreError
 from edge_asr.store import Store
-from tests.bridges.mosquitto import Line, Listener, Mosquitto
+from edge_asr.store.news import Position
+from tests.bridges.mosquitto import Line, Listener, Mosquitto, free_port
 from tests.store.speech import say, write_down
 
 SAID = "edge-asr/transcript/mic"
@@ -90,10 +93,17 @@ def test_what_is_said_is_published_as_it_is_written_down(store, mosquitto, liste
     assert len(listener.payloads(SAID)) == 1
 
 
+def acknowledged(store):
+    """Return the last transcript that the publisher knows to have arrived."""
+    kept = json.loads((store.state_dir / FOLDER / "mqtt.json").read_text())
+    return Position.parsed(kept["position"]).transcripts
+
+
 def test_nothing_is_lost_or_told_twice_while_the_broker_is_away(store, mosquitto, listener):
     with Line(mosquitto.port) as line, publishing(store.state_dir, config_for(line.port)):
         write_down(store, say(store), "0")
         listener.wait_for_texts(SAID, ["0"])
+        assert within(20, lambda: acknowledged(store) == 1)
         line.cut()
         for n in range(1, 60):
             write_down(store, say(store), str(n))
@@ -301,6 +311,65 @@ def test_who_does_not_know_the_password_is_told_so(tmp_path, program):
     finally:
         listener.close()
         guarded.stop()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Return a certificate for localhost that vouches for itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    made, key = tmp_path / "broker.pem", tmp_path / "broker.key"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    command += f" -addext subjectAltName=DNS:localhost -keyout {key} -out {made}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    return made, key
+
+
+# paho leaves the socket of a handshake that failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket")
+@pytest.mark.parametrize(
+    ("host", "knows_it", "said"),
+    [
+        ("localhost", True, "connected with localhost"),
+        ("localhost", False, "certificate verify failed"),
+        ("127.0.0.1", True, "IP address mismatch"),
+    ],
+)
+def test_only_a_broker_with_the_right_certificate_is_told(
+    tmp_path, certificate, host, knows_it, said
+):
+    made, key = certificate
+    lines = (f"certfile {made}", f"keyfile {key}", "allow_anonymous true")
+    guarded = Mosquitto(tmp_path, *lines)
+    guarded.start()
+    known = f", ca_file: {made}" if knows_it else ""
+    config = parse_config(f"mqtt: {{host: {host}, port: {guarded.port}, tls: true{known}}}")
+    told = queue.Queue()
+    try:
+        with Broker(config.mqtt, None, "edge-asr/status", told.put) as broker:
+            assert said in told.get(timeout=20)
+            assert broker.is_there == said.startswith("connected")
+    finally:
+        guarded.stop()
+
+
+def test_certificates_that_cannot_be_read_are_told(tmp_path):
+    config = parse_config(f"mqtt: {{host: localhost, tls: true, ca_file: {tmp_path / 'none'}}}")
+    with pytest.raises(ConfigError, match="cannot be read as certificates"):
+        Broker(config.mqtt, None, "edge-asr/status", print)
+
+
+def test_a_broker_that_is_not_there_is_told_with_the_reason():
+    told = queue.Queue()
+    config = config_for(free_port())
+    with Broker(config.mqtt, None, "edge-asr/status", told.put) as broker:
+        assert "cannot be reached: Connection refused" in told.get(timeout=20)
+        assert not broker.is_there
+
+
+def test_a_host_that_is_no_name_is_refused():
+    with pytest.raises(ConfigError, match="no name of a machine"):
+        Broker(parse_config("mqtt: {host: a..b}").mqtt, None, "edge-asr/status", print)
 
 
 def test_nothing_is_published_unless_a_broker_is_named(program):
