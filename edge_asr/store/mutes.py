@@ -84,8 +84,9 @@ class MuteFiles:
 class Mutes(MuteFiles):
     """The same, and what the log says about it.
 
-    Whoever mutes keeps it before it is in the log; whoever unmutes writes that down before it
-    holds. So sound that was recorded was never muted by the log.
+    A command keeps a mute before it is in the log, and writes down its end before that holds: so
+    nothing was recorded while the log says that it was muted. A signal holds at once, and is in the
+    log about a second later.
     """
 
     def __init__(self, database: Database, state_dir: Path) -> None:

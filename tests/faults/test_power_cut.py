@@ -1,5 +1,6 @@
 """The power goes at any moment: the write stream of real processes is cut, damaged and repaired."""
 
+import itertools
 import multiprocessing
 import random
 import subprocess
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.board import Board, is_whole, rows, sound_of
-from tests.faults.crash import KEPT
+from tests.faults.crash import KEPT, after_power_cut
 from tests.faults.scenario import CHUNK_S, Checker, Cut, Scenario, check, prepare
-from tests.faults.writes import strace
+from tests.faults.writes import Create, Said, Unlink, operations, strace
 
 pytestmark = [pytest.mark.faults, pytest.mark.bundle, pytest.mark.timeout(0)]
 
@@ -101,6 +102,46 @@ def test_every_power_cut_in_a_short_scenario(recorded, in_memory, tally, times):
         tally("power cut at every point of 13 s, two utterances"),
         check_all(cuts, trace, board.state, in_memory),
     )
+
+
+MUTED = "muted/mic"
+
+
+def test_a_mute_that_was_told_of_outlives_every_power_cut(board, tally, times):
+    row = tally("power cut at every point of mute, unmute, mute")
+    trace = board.directory / "trace"
+    commands = [_quoted(board.command(command)) for command in ("mute", "unmute", "mute")]
+    done = subprocess.run(
+        strace(trace, ["sh", "-c", " && ".join(commands)]), env=board.environ, check=False
+    )
+    assert done.returncode == 0
+    stream = operations(trace, board.state)
+    promised = [None, *(_promise(operation) for operation in stream)]
+    for at in range(1, len(promised)):
+        promised[at] = promised[at - 1] if promised[at] is None else promised[at]
+    phases = [promise for promise, _ in itertools.groupby(promised)]
+    assert phases == [None, "open", "muted", "open", "not muted", "open", "muted"]
+    for at, promise in enumerate(promised):
+        if promise not in {"muted", "not muted"}:
+            continue
+        for cut in cuts_at(at, times(2, len(CHANCES))):
+            disk = after_power_cut(
+                stream, at, random.Random(cut.seed), kept=cut.kept, ordered=cut.ordered
+            )
+            row.injected += 1
+            row.lost += any(path == MUTED for path, _ in disk.files) != (promise == "muted")
+    row.seen = "once mute has told of it, the next start is muted"
+    assert row.lost == 0
+
+
+def _promise(operation):
+    """Return what holds from an operation on: what a command told, until the next one acts."""
+    match operation:
+        case Said(line=line) if line.startswith("mic is "):
+            return line.strip().removeprefix("mic is ").replace("unmuted", "not muted")
+        case Create(path=path) | Unlink(path=path) if path == MUTED:
+            return "open"
+    return None
 
 
 @pytest.mark.usefixtures("whole_form")
