@@ -5,6 +5,7 @@ Commands are imported when they run, so that ``edge-asr --help`` is instant.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -14,6 +15,7 @@ import click
 
 from edge_asr import __version__
 from edge_asr.cli.context import Context
+from edge_asr.cli.saying import forget_stdout, say
 from edge_asr.errors import EdgeAsrError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -106,6 +108,10 @@ def edge_asr(
     )
 
 
+_DISK_SAYS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG}
+"""What is no mistake of the program."""
+
+
 def main() -> None:
     """Run the command line; exit status: 0 done, 1 failed, 2 usage, 78 configuration."""
     debug = "--debug" in sys.argv
@@ -114,8 +120,14 @@ def main() -> None:
     except EdgeAsrError as error:
         if debug:
             raise
-        click.echo(f"edge-asr: {error}", err=True)
+        say(f"edge-asr: {error}")
         status = error.exit_status
+    except OSError as error:
+        if debug or error.errno not in _DISK_SAYS:
+            raise
+        say(f"edge-asr: {error.filename or 'what was printed'}: {error.strerror}")
+        forget_stdout()
+        status = 1
     except click.exceptions.Abort:
         status = 130  # interrupted from the keyboard, as shells count it
     except click.ClickException as error:

@@ -9,9 +9,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from edge_asr.alarms import AlarmChange
+from edge_asr.cli.saying import say, tell
 from edge_asr.formats import rfc3339
 from edge_asr.listen import Heard
 from edge_asr.partials import Partial
@@ -59,11 +58,11 @@ def printer(
         if feed is not None and has_onlookers:
             feed.tell(line.encode())
         if not is_text:
-            click.echo(line)
+            tell(line)
         elif not isinstance(event, Heard | Partial):  # spoken words, and not the last word either
             words = in_words(fields)
             if words != told_words or not isinstance(event, SourceStatus):  # said each second
-                click.echo(words, err=True)
+                say(words)
             told_words = words
 
     return show

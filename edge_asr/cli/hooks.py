@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.cli.saying import say
 from edge_asr.cli.signals import stop_event
 from edge_asr.errors import ConfigError
 
@@ -44,7 +45,7 @@ def hooks(context: Context) -> None:
     stop = stop_event()
 
     def tell(sentence: str) -> None:
-        click.echo(f"edge-asr: {sentence}", err=True)
+        say(f"edge-asr: {sentence}")
 
     def tell_alarm(change: AlarmChange) -> None:
         tell(f"{change.code} {'raised' if change.active else 'cleared'}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.cli.saying import say
 from edge_asr.clock import now
 from edge_asr.errors import StoreError
 
@@ -68,7 +69,7 @@ def _complaining(what: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        click.echo(f"edge-asr: {what}: {error}", err=True)
+        say(f"edge-asr: {what}: {error}")
 
 
 @click.command()

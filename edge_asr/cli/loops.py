@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.cli.saying import say
 from edge_asr.cli.signals import begin_anew, hold_usr1, on_usr1, stop_event
 from edge_asr.errors import EdgeAsrError
 
@@ -106,13 +107,11 @@ def listen(
         for utterance in repair.recovered:
             show(utterance)
         for problem in repair.problems:
-            click.echo(f"edge-asr: {problem.path}: {problem.why}", err=True)
+            say(f"edge-asr: {problem.path}: {problem.why}")
         watch = RecognizerWatch(
             store, context.config.backlog.stopped_after_s, AlarmBook(store, "", show)
         )
-        switch = MuteSwitch(
-            store.mutes, source.name, lambda why: click.echo(f"edge-asr: {why}", err=True)
-        )
+        switch = MuteSwitch(store.mutes, source.name, lambda why: say(f"edge-asr: {why}"))
         on_usr1(switch.toggle)
 
         def look_around() -> None:
@@ -294,6 +293,6 @@ def _recognizer(
         context.open_recognizer,
         lambda: context.open_recognizer(context.open_fallback_bundle()),
         lambda: policy.fallback_wanted,
-        lambda complaint: click.echo(f"edge-asr: {complaint}", err=True),
+        lambda complaint: say(f"edge-asr: {complaint}"),
     )
     return recognizer, watch, policy

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from edge_asr.alarms import AlarmChange, AlarmCode
+from edge_asr.cli.saying import say
 from edge_asr.clock import now
 from edge_asr.errors import DatabaseDamagedError, DiskRefusesError, EdgeAsrError, StoreError
 from edge_asr.store import Store
@@ -38,7 +39,7 @@ def open_store(context: Context, notifier: Notifier) -> Iterator[Store]:
     """
     mended = mend(context.state_dir, alive=_Patience(notifier).ask)
     if mended is not None:
-        click.echo(f"edge-asr: {mended}", err=True)
+        say(f"edge-asr: {mended}")
     with Store.open(context.state_dir) as store:
         try:
             yield store

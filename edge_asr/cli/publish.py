@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.cli.saying import say
 from edge_asr.cli.signals import stop_event
 from edge_asr.errors import ConfigError, EdgeAsrError
 
@@ -49,10 +50,10 @@ def publish(context: Context) -> None:
 
     def tell(sentence: str) -> None:
         notifier.status(sentence)
-        click.echo(f"edge-asr: {sentence}", err=True)
+        say(f"edge-asr: {sentence}")
 
     def tell_alarm(change: AlarmChange) -> None:
-        click.echo(f"edge-asr: {change.code} {'raised' if change.active else 'cleared'}", err=True)
+        say(f"edge-asr: {change.code} {'raised' if change.active else 'cleared'}")
 
     broker = Broker(settings, password, Topics(settings.topic).status, tell)
     with (

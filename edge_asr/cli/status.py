@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import click
-
 from edge_asr.alarms import AlarmChange
 from edge_asr.cli.events import load_fields
+from edge_asr.cli.saying import tell
 from edge_asr.records import SourceState, SourceStatus
 
 if TYPE_CHECKING:
@@ -76,4 +75,4 @@ class LoadTeller:
         self._told = load
         self._notifier.status(load.in_words())
         if self._output == "jsonl":
-            click.echo(json.dumps(load_fields(load)))
+            tell(json.dumps(load_fields(load)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.cli.saying import say
 from edge_asr.cli.signals import stop_event
 from edge_asr.errors import ConfigError, EdgeAsrError
 
@@ -62,7 +63,7 @@ def wyoming(context: Context, host: str | None, port: int | None, unix_socket: P
     places = ", ".join(_title(each) for each in sockets)
 
     def tell(sentence: str) -> None:
-        click.echo(f"edge-asr: {sentence}", err=True)
+        say(f"edge-asr: {sentence}")
 
     def ready() -> None:
         notifier.ready(f"listening at {places}")
