@@ -10,7 +10,9 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from edge_asr.errors import DatabaseDamagedError
+import apsw
+
+from edge_asr.errors import DatabaseDamagedError, StoreError
 from edge_asr.store.audio_files import AUDIO
 from edge_asr.store.chain import changed_rows
 from edge_asr.store.database import SUSPECT_SUFFIX, Database
@@ -83,6 +85,10 @@ def _look_inside(path: Path, *, whole: bool, alive: Callable[[], None]) -> str |
             )
     except DatabaseDamagedError as error:
         return str(error.__cause__)
+    except StoreError as error:
+        if isinstance(error.__cause__, apsw.ReadOnlyError):
+            return None  # power went when it was made: whoever may write to it finishes that
+        raise
 
 
 def _changed(database: Database, alive: Callable[[], None]) -> str | None:

@@ -4,6 +4,8 @@ They are the first page, which begins with the file's header, and those below it
 with the schema, so a copy from the last good start opens a database whose own are lost, and shows
 what should not have changed. To read only: what the copy says of free pages may be old.
 
+A page that is in the write-ahead log, too, may be half written in the file, and says nothing.
+
 The copy is one file: its SHA-256, then for each page its number, four bytes, and the page.
 """
 
@@ -16,6 +18,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from edge_asr.store.files import OWNER_ONLY, file_errors, sync
+from edge_asr.store.wal import pages_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,8 +54,8 @@ def keep_schema(path: Path) -> None:
     kept = path.with_name(path.name + SUFFIX)
     with file_errors(kept):
         pages, before = _schema_pages(path), _read_kept(path)
-        first = pages.get(1, b"")
-        if not first.startswith(_MAGIC) or (1 in before and _lasting(before) == _lasting(pages)):
+        is_sound = pages[1].startswith(_MAGIC) and not _in_wal(path) & pages.keys()
+        if not is_sound or (1 in before and _lasting(before) == _lasting(pages)):
             return
         unfinished = kept.with_name(f"{kept.name}.part")
         unfinished.touch(OWNER_ONLY)
@@ -76,7 +79,8 @@ def schema_damage(path: Path, newest: int) -> str | None:
     with file_errors(path):
         kept = _read_kept(path)
         pages = _read_pages(path, kept)
-    if 1 not in kept or pages[1][_SCHEMA_COOKIE] != kept[1][_SCHEMA_COOKIE]:
+        moving = _in_wal(path)
+    if 1 not in kept or 1 in moving or pages[1][_SCHEMA_COOKIE] != kept[1][_SCHEMA_COOKIE]:
         return None  # nothing was kept, or the schema is another one
     page, first = pages[1], kept[1]
     version, kept_version = (int.from_bytes(p[_VERSION], "big") for p in (page, first))
@@ -86,7 +90,12 @@ def schema_damage(path: Path, newest: int) -> str | None:
         or not kept_version <= version <= max(newest, kept_version)  # a new one has another schema
     ):
         return "its header was changed"
-    return None if _content(pages) == _content(kept) else "its list of tables was changed"
+    is_same = all(
+        page == _content(kept)[number]
+        for number, page in _content(pages).items()
+        if number not in moving
+    )
+    return None if is_same else "its list of tables was changed"
 
 
 def copy_with_schema(path: Path, copy: Path) -> bool:
@@ -114,6 +123,10 @@ def copy_with_schema(path: Path, copy: Path) -> bool:
         if log.exists():
             shutil.copyfile(log, copy.with_name(f"{copy.name}-wal"))
     return True
+
+
+def _in_wal(path: Path) -> set[int]:
+    return pages_in(path.with_name(f"{path.name}-wal"))
 
 
 def _content(pages: Pages) -> Pages:

@@ -70,8 +70,10 @@ def _name(path: Path, *, without_wal: bool) -> str:
     try:
         with closing(Database(path, readonly=True, without_wal=without_wal)) as database:
             return log_name(database)
-    except (StoreError, ValueError):
+    except (DatabaseDamagedError, ValueError):
         return "" if without_wal else "?"
+    except StoreError:  # this says nothing of its content
+        return ""
 
 
 def _opened(path: Path, *, without_wal: bool = False) -> Database | None:

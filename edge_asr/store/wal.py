@@ -53,6 +53,20 @@ def wal_damage(path: Path) -> str | None:
     return f"its write-ahead log is damaged: {n_lost} transactions in it cannot be read"
 
 
+def pages_in(path: Path) -> set[int]:
+    """Return the numbers of the pages of which the log ``path`` may have a newer content.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(_HEADER_BYTES)
+            return {int.from_bytes(frame[:4], "big") for frame, _ in _frames(file, _PAGE_BYTES)}
+    except FileNotFoundError:
+        return set()
+
+
 def _n_lost_transactions(file: BinaryIO) -> int:
     """Return how many transactions there are from the first frame on that SQLite cannot read."""
     header = file.read(_HEADER_BYTES)
