@@ -26,7 +26,7 @@ apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages
   $(SUDO) apt-get update -qq; \
   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
-.PHONY: help run test faults fuzz soak check lint bundle bundle-text demo evaluate bench-granite smoke install uninstall clean setup setup-test setup-export
+.PHONY: help run test faults fuzz soak check lint bundle bundle-text demo evaluate bench peers bench-granite smoke install uninstall clean setup setup-test setup-export
 
 help: ## print this help
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -75,6 +75,25 @@ $(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml models/adapters/* exp
 evaluate: setup-export $(BUNDLES)/.made ## error rates, speed and a report, beside faster-whisper if it is there
 	$(BIN)/python -m benchmarks.evaluate \
 	  $(addprefix --ctranslate2 ,$(wildcard build/export/whisper-base/source)) $(EVALUATE_ARGS)
+
+# Over the folder that EDGE_ASR_SPEECH names, else the project's sample; about 25 minutes on two cores
+# that do nothing else. BENCH_ARGS adds options, e.g. BENCH_ARGS=--hour.
+bench: setup-export peers $(BUNDLES)/.made ## Whisper beside faster-whisper, whisper.cpp, onnx-asr: docs/performance.md
+	$(BIN)/python -m pip install --quiet --group plot
+	$(BIN)/python -m benchmarks.whisper --page docs/performance.md --plot docs/performance.svg $(BENCH_ARGS)
+
+peers: build/peers/.made ## install what Whisper is measured beside, in an environment of its own
+
+# whisper.cpp is compiled for this processor: its wheel is for old ones. Not for AMX, where it crashes
+# (llama.cpp's issue 20824).
+build/peers/.made: pyproject.toml
+	echo "the peers; whisper.cpp is compiled, which takes some minutes"
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/pip install --quiet --upgrade 'pip>=25.1'
+	amx=$$(grep -q amx_tile /proc/cpuinfo && echo '-mno-amx-tile -mno-amx-int8 -mno-amx-bf16' || true)
+	CFLAGS="$$amx" CXXFLAGS="$$amx" BUILD_SHARED_LIBS=OFF CMAKE_POSITION_INDEPENDENT_CODE=ON GGML_NATIVE=ON \
+	  build/peers/bin/pip install --quiet --no-binary pywhispercpp --group bench
+	touch $@
 
 # BENCH_ARGS adds options, e.g. BENCH_ARGS="--llama PROGRAM --gguf FILE --mmproj FILE".
 bench-granite: setup-export ## measure a Granite bundle: BUNDLE=DIR CHECKPOINT=DIR, beside Transformers
@@ -148,5 +167,5 @@ $(VENV)/.export: $(VENV)/.run
 $(VENV)/.test: $(VENV)/.export $(VENV)/.apt-test
 	echo "set-up: what the tests need"
 	$(BIN)/python -m pip install --quiet --editable '.[serve,mqtt,wyoming]'
-	$(BIN)/python -m pip install --quiet --group test --group lint
+	$(BIN)/python -m pip install --quiet --group test --group plot --group lint
 	touch $@

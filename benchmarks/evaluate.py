@@ -8,19 +8,17 @@ evaluated alone.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from tokenizers import Tokenizer
 
+from benchmarks.ctranslate2 import complete_model
 from edge_asr.cli.context import Context
 from edge_asr.cli.evaluate import BOTH, CUTS, chosen, opened, progress_bar, show
 from edge_asr.evaluation.measuring import measure
@@ -28,15 +26,12 @@ from edge_asr.evaluation.systems import Asked, Heard, read_waveform
 from edge_asr.sessions import default_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edge_asr.evaluation.clips import Clip
     from edge_asr.evaluation.systems import System
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _NAME = "faster-whisper"
-_TIMESTAMPS = [f"<|{index * 0.02:.2f}|>" for index in range(1501)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,8 @@ def peers(model: Path, n_threads: int, *, detects: bool) -> dict[System, str]:
     """Return faster-whisper over a CTranslate2 model, and what it is."""
     from faster_whisper import WhisperModel, __version__
 
-    with _complete(model) as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = complete_model(model, Path(name))
         loaded = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=n_threads)
     languages = frozenset(loaded.supported_languages)
     described = f"{_NAME} {__version__}, int8, beam 5, its defaults"
@@ -86,24 +82,6 @@ def peers(model: Path, n_threads: int, *, detects: bool) -> dict[System, str]:
             f"{described}, with its VAD filter"
         ),
     }
-
-
-@contextmanager
-def _complete(model: Path) -> Iterator[Path]:
-    """Give a model's folder, with the vocabulary that the tokenizer has where it lacks one."""
-    if any(model.glob("vocabulary.*")):
-        yield model
-        return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file in model.iterdir():
-            (folder / file.name).symlink_to(file.resolve())
-        vocab = Tokenizer.from_file(str(model / "tokenizer.json")).get_vocab()
-        tokens = sorted(vocab, key=vocab.__getitem__)
-        if _TIMESTAMPS[0] not in vocab:  # they are the last of the model's
-            tokens += _TIMESTAMPS
-        (folder / "vocabulary.json").write_text(json.dumps(tokens), encoding="utf-8")
-        yield folder
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

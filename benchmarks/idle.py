@@ -64,7 +64,7 @@ def main(seconds: float, sounds: tuple[str, ...], wav: bool) -> None:  # noqa: F
     click.echo("| --- | --- | --- | --- | --- | --- |")
     for sound in sounds:
         with tempfile.TemporaryDirectory(prefix="idle-") as folder, ExitStack() as stack:
-            for cost in _measure(Path(folder), sound, seconds, stack, wav=wav):
+            for cost in costs_of_listening(Path(folder), sound, seconds, stack, wav=wav):
                 click.echo(row(sound, cost, seconds))
 
 
@@ -104,10 +104,18 @@ def make_sound(name: str, seconds: float) -> Waveform:
     return whole
 
 
-def _measure(
+def costs_of_listening(
     folder: Path, sound: str, seconds: float, stack: ExitStack, *, wav: bool
 ) -> Iterator[Cost]:
-    """Listen to one sound, and yield what each process took."""
+    """Listen to one sound, and yield what each process took.
+
+    Args:
+        folder: for the sound and the state.
+        sound: one of ``SOUNDS``.
+        seconds: that count.
+        stack: closes what is opened.
+        wav: hear a file, instead of a virtual microphone.
+    """
     path = folder / "sound.flac"
     write_flac(path, make_sound(sound, seconds + 3 * _WARM_S))
     command = [sys.executable, "-m", "edge_asr.cli", "--state", str(folder / "state"), "listen"]

@@ -56,8 +56,9 @@ def memory_of(pid: int, *, children: bool = True) -> Memory:
 class PeakMemory:
     """Watches a process while it runs; each figure's largest value is kept."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, every_s: float = _EVERY_S) -> None:
         self._pid = pid
+        self._every_s = every_s
         self._over = Event()
         self._thread = Thread(target=self._watch, daemon=True)
         self.peak = Memory(0, 0)
@@ -83,4 +84,4 @@ class PeakMemory:
             self.peak = Memory(
                 max(self.peak.resident, now.resident), max(self.peak.anonymous, now.anonymous)
             )
-            self._over.wait(_EVERY_S)
+            self._over.wait(self._every_s)

@@ -1,0 +1,1 @@
+"""Whisper on this project beside Whisper on others."""

@@ -1,0 +1,89 @@
+"""The same weights for every system: made once from what the export left behind, and kept.
+
+The checkpoint is the one that the bundle was exported from, before its adapter: peers hear in
+windows of 30 s, and the adapter teaches short ones.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmarks.ctranslate2 import complete_model
+from benchmarks.whisper.ggml import Format, write_ggml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One checkpoint, as every system reads it."""
+
+    bundle: Path
+    ctranslate2: Path
+    ggml: dict[Format, Path]
+    onnx_asr: Path | None
+    """None for models of English alone: onnx-asr names a language, and they know no names."""
+
+
+def prepare_weights(name: str, bundles: Path, work: Path, folder: Path) -> Weights:
+    """Return the weights of a model, and make what is not there yet.
+
+    Args:
+        name: of the bundle.
+        bundles: where it is.
+        work: where the export keeps checkpoints (``build/export``).
+        folder: where the peers' files are kept.
+
+    Raises:
+        FileNotFoundError: the export's files are gone.
+        subprocess.CalledProcessError: the export for onnx-asr fails.
+    """
+    source, checkpoint = work / name / "source", work / name / "checkpoint"
+    for needed in (source / "model.bin", checkpoint / "model.safetensors"):
+        if not needed.is_file():
+            raise FileNotFoundError(f"{needed} is not there; export {name} again")
+    target = folder / name
+    target.mkdir(parents=True, exist_ok=True)
+    ggml = {
+        kind: _once(target / f"ggml-{kind}.bin", partial(write_ggml, checkpoint, kind=kind))
+        for kind in Format
+    }
+    return Weights(
+        bundles / name,
+        _once(target / "ctranslate2", lambda part: _link_all(source, part)),
+        ggml,
+        None
+        if name.endswith(".en")
+        else _once(target / "onnx-asr", lambda part: _export(checkpoint, part)),
+    )
+
+
+def _once(place: Path, make: Callable[[Path], None]) -> Path:
+    """Make a file or a folder that is not there; half of one never has its name."""
+    if not place.exists():
+        part = place.with_name(f"{place.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        make(part)
+        part.rename(place)
+    return place
+
+
+def _link_all(source: Path, folder: Path) -> None:
+    folder.mkdir()
+    if complete_model(source, folder) == source:
+        for file in source.iterdir():
+            (folder / file.name).symlink_to(file.resolve())
+
+
+def _export(checkpoint: Path, folder: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.whisper.onnx_asr_weights"]
+    subprocess.run(
+        [*command, str(checkpoint), str(folder)], check=True, capture_output=True, text=True
+    )
