@@ -26,7 +26,7 @@ apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages
   $(SUDO) apt-get update -qq; \
   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
-.PHONY: help run test faults fuzz soak check lint bundle bundle-text demo evaluate bench peers bench-granite smoke install uninstall clean setup setup-test setup-export
+.PHONY: help run test faults fuzz soak check lint bundle bundle-text demo evaluate bench peers bench-granite smoke man install uninstall clean setup setup-test setup-export
 
 help: ## print this help
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -124,7 +124,10 @@ dist: setup
 	rm -rf dist
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
-install: dist ## (root) install as a service: own environment, units, udev rule, example config
+man: setup ## write the manual page and the shells' completions to build/man
+	$(BIN)/python -m edge_asr.cli.manual build/man
+
+install: dist man ## (root) install as a service: own environment, units, udev rule, example config
 	bash systemd/install.sh dist/*.whl
 
 uninstall: ## (root) remove the service; recordings and configuration stay

@@ -10,6 +10,7 @@
 # PYTHON    Python 3.11 or newer, which the environment is made from (the system's)
 # EXTRAS    optional parts of the program, with commas between: serve,mqtt,wyoming (serve)
 # BUNDLES   model bundles to install (./bundles, if there are any)
+# MANUAL    where make man put the manual page and the completions (./build/man, if it did)
 #
 # An existing configuration, existing recordings and other bundles are left as they are.
 set -euo pipefail
@@ -20,6 +21,7 @@ DESTDIR=${DESTDIR:-}
 PYTHON=${PYTHON:-$([ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3)}
 BUNDLES=${BUNDLES:-bundles}
 EXTRAS=${EXTRAS:-serve}
+MANUAL=${MANUAL:-build/man}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 config=$DESTDIR/etc/edge-asr
 state=$DESTDIR/var/lib/edge-asr
@@ -36,6 +38,7 @@ main() {
   check_machine
   install_program
   install_units
+  install_manual
   install_config
   staging || create_user_and_directories
   install_bundles
@@ -162,6 +165,17 @@ install_units() {
   install -m 644 "$here/72-edge-asr.rules" "$root/udev/rules.d/"
   install -m 644 "$here/edge-asr.sysusers.conf" "$root/sysusers.d/edge-asr.conf"
   install -m 644 "$here/edge-asr.tmpfiles.conf" "$root/tmpfiles.d/edge-asr.conf"
+}
+
+# Where man and the shells look for what a package, or an administrator, has put on a machine.
+install_manual() {
+  [ -f "$MANUAL/edge-asr.1" ] || return 0
+  local root=/usr/local/share
+  staging && root=$DESTDIR/usr/share
+  install -D -m 644 "$MANUAL/edge-asr.1" "$root/man/man1/edge-asr.1"
+  install -D -m 644 "$MANUAL/edge-asr.bash" "$root/bash-completion/completions/edge-asr"
+  install -D -m 644 "$MANUAL/edge-asr.zsh" "$root/zsh/site-functions/_edge-asr"
+  install -D -m 644 "$MANUAL/edge-asr.fish" "$root/fish/vendor_completions.d/edge-asr.fish"
 }
 
 install_config() {

@@ -31,13 +31,17 @@ stop_services() {
 }
 
 remove_files() {
-  local root=$DESTDIR/etc link=/usr/local/bin/edge-asr
-  if staging; then root=$DESTDIR/usr/lib link=$DESTDIR/usr/bin/edge-asr; fi
+  local root=$DESTDIR/etc link=/usr/local/bin/edge-asr share=/usr/local/share
+  if staging; then
+    root=$DESTDIR/usr/lib link=$DESTDIR/usr/bin/edge-asr share=$DESTDIR/usr/share
+  fi
   rm -f "$root"/systemd/system/edge-asr{.target,-recognize.service,-listen@.service,-serve.service,-serve.socket} \
     "$root"/systemd/system/edge-asr-{hooks.service,metrics.service,metrics.timer,publish.service} \
     "$root"/systemd/system/edge-asr-wyoming.{service,socket} \
     "$root"/{sysusers.d,tmpfiles.d}/edge-asr.conf \
-    "$root/udev/rules.d/72-edge-asr.rules"
+    "$root/udev/rules.d/72-edge-asr.rules" \
+    "$share/man/man1/edge-asr.1" "$share/bash-completion/completions/edge-asr" \
+    "$share/zsh/site-functions/_edge-asr" "$share/fish/vendor_completions.d/edge-asr.fish"
   if [ "$(readlink "$link" || true)" = "$PREFIX/bin/edge-asr" ]; then rm -f "$link"; fi
   # Only what is our environment: PREFIX may be mistyped.
   if [ -f "$DESTDIR$PREFIX/pyvenv.cfg" ] && [ -f "$DESTDIR$PREFIX/bin/edge-asr" ]; then

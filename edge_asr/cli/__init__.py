@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from edge_asr import __version__
 from edge_asr.cli.context import Context
@@ -38,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("edge_asr.cli.evaluate:evaluate", "Measure how well a bundle understands."),
     "doctor": ("edge_asr.cli.doctor:doctor", "Say what is wrong with this installation."),
     "config": ("edge_asr.cli.config:config", "Check the configuration, print its schema."),
+    "completion": ("edge_asr.cli.completion:completion", "Complete commands in bash, zsh, fish."),
 }
 """Command -> where it is, and its line in the help."""
 
@@ -54,6 +56,15 @@ class _LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name, and import none."""
+        items = [
+            CompletionItem(name, help=help_line)
+            for name, (_, help_line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -57,12 +57,26 @@ def example_bundles(parent):
     return directory
 
 
+def example_manual(parent):
+    directory = parent / "man"
+    directory.mkdir()
+    for kind in ("1", "bash", "zsh", "fish"):
+        (directory / f"edge-asr.{kind}").write_text(kind, encoding="ascii")
+    return directory
+
+
 @pytest.fixture(scope="module")
 def staged_once(tmp_path_factory, wheel):
     """Return a staged root that tests only read."""
     directory = tmp_path_factory.mktemp("staged")
     root = directory / "root"
-    result = script("install.sh", wheel, DESTDIR=root, BUNDLES=example_bundles(directory))
+    result = script(
+        "install.sh",
+        wheel,
+        DESTDIR=root,
+        BUNDLES=example_bundles(directory),
+        MANUAL=example_manual(directory),
+    )
     assert result.returncode == 0, result.stderr
     return root
 
@@ -85,6 +99,10 @@ def test_staging_puts_every_file_where_a_package_has_it(staged_once):
         "etc/edge-asr/config.yaml",
         "etc/edge-asr/config.example.yaml",
         "opt/edge-asr/bin/edge-asr",
+        "usr/share/man/man1/edge-asr.1",
+        "usr/share/bash-completion/completions/edge-asr",
+        "usr/share/zsh/site-functions/_edge-asr",
+        "usr/share/fish/vendor_completions.d/edge-asr.fish",
     ):
         assert (staged_once / file).is_file(), file
     assert (staged_once / "usr/bin/edge-asr").readlink() == Path("/opt/edge-asr/bin/edge-asr")
