@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 FOLDER = "uploads"
 FILE = "file"
 """The field that holds the sound."""
-MAX_AT_ONCE = 8
-"""Files that may be on their way; with those that wait for their turn, what the disk must bear."""
-FAIR_S = 20.0
-"""When too many are on their way, the one that has taken longest makes room, if it took so long."""
+MAX_AT_ONCE = 16
+"""Files that may be on their way; what more comes waits a moment, then is asked to come again."""
+FAIR_S = 1.0
+FAIR_BYTES_PER_S = 64 << 10
+"""When too many are on their way, the slowest of those makes room that came slower than this for a
+second or more."""
+WAIT_S = 3.0
+_LOOK_S = 0.1
 _MAX_PARTS = 64
 _MAX_TEXT_BYTES = 64 << 10
 """Of all fields, and of what stands before each of them."""
@@ -65,7 +69,7 @@ class Uploads:
     def __init__(self, state_dir: Path, min_free_mb: int) -> None:
         self._folder = state_dir / FOLDER
         self._min_free_bytes = min_free_mb * _MB
-        self._going: dict[_Reading, float] = {}
+        self._going: set[_Reading] = set()
 
     def clear(self) -> None:
         """Remove what a server that was killed left behind."""
@@ -79,14 +83,14 @@ class Uploads:
             ProblemError: it is no form, too many come at once, or the disk is nearly full.
         """
         boundary = _boundary(request)
-        self._make_room()
+        await self._make_room()
         with self._new_file() as file:
             reading = _Reading(boundary, file.fileno(), self._min_free_bytes)
-            self._going[reading] = time.monotonic()
+            self._going.add(reading)
             try:
                 await reading.read(request)
             finally:
-                self._going.pop(reading, None)
+                self._going.discard(reading)
             path = Path(file.name) if reading.has_file else None
             yield Form(reading.fields, path, reading.file_name)
 
@@ -97,14 +101,19 @@ class Uploads:
         except OSError as error:
             raise ProblemError(BUSY, f"files cannot be kept: {error.strerror}") from error
 
-    def _make_room(self) -> None:
-        if len(self._going) < MAX_AT_ONCE:
-            return
-        slowest = min(self._going, key=lambda each: self._going[each])
-        if time.monotonic() - self._going[slowest] < FAIR_S:
-            raise ProblemError(BUSY, "too many files are on their way; send it again in a moment")
-        del self._going[slowest]
-        slowest.give_up()
+    async def _make_room(self) -> None:
+        deadline_s = time.monotonic() + WAIT_S
+        while len(self._going) >= MAX_AT_ONCE:
+            slow = [each for each in self._going if each.is_slow]
+            if slow:
+                slowest = min(slow, key=lambda each: each.bytes_per_s)
+                self._going.discard(slowest)
+                slowest.give_up()
+            elif time.monotonic() > deadline_s:
+                sentence = "too many files are on their way; send it again in a moment"
+                raise ProblemError(BUSY, sentence)
+            else:
+                await asyncio.sleep(_LOOK_S)
 
 
 class _Reading:
@@ -123,7 +132,8 @@ class _Reading:
         self._value: list[bytes] | None = None
         """The parts of a field's value; None: it is the file, or nothing was begun."""
         self._name = ""
-        self._n_parts = self._n_text_bytes = 0
+        self._n_parts = self._n_text_bytes = self._n_bytes = 0
+        self._begun_at_s = time.monotonic()
         self._is_whole = False
         self._parser = MultipartParser(
             boundary,
@@ -139,6 +149,17 @@ class _Reading:
             },
         )
 
+    @property
+    def bytes_per_s(self) -> float:
+        """How fast it comes."""
+        return self._n_bytes / max(time.monotonic() - self._begun_at_s, _LOOK_S)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it came slowly for a while."""
+        lasts_s = time.monotonic() - self._begun_at_s
+        return lasts_s >= FAIR_S and self.bytes_per_s < FAIR_BYTES_PER_S
+
     def give_up(self) -> None:
         """Make room for another one."""
         self._deadline.reschedule(asyncio.get_running_loop().time())
@@ -152,6 +173,7 @@ class _Reading:
         try:
             async with self._deadline:
                 async for block in request.stream():
+                    self._n_bytes += len(block)
                     self._parser.write(block)
                     if self._unwritten:
                         await asyncio.to_thread(self._write)
