@@ -32,6 +32,8 @@ _PCM_KINDS = {1: ("u1", 128), 2: ("<i2", 0), 4: ("<i4", 0)}
 _MAX_RATE = 768_000
 _MAX_CHANNELS = 64
 """What a header may claim before it is taken for a damaged one."""
+_MAX_STORED_SAMPLES = 1800 * SAMPLE_RATE
+"""Half an hour; the longest utterance is of 4 minutes."""
 
 
 def waveform_from_pcm16(pcm: bytes) -> Waveform:
@@ -164,8 +166,18 @@ def read_flac(path: Path) -> Waveform:
     """Return the waveform that :func:`write_flac` stored.
 
     Raises:
-        AudioFileError: the file is missing or damaged.
+        AudioFileError: the file is missing or damaged, or holds what is never stored.
     """
+    blocks, n_samples = [], 0
     with open_sound_file(path, block_s=60.0) as file:
-        blocks = [frames[:, 0] for frames in file.blocks]
+        if (file.sample_rate, file.n_channels) != (SAMPLE_RATE, 1):
+            raise AudioFileError(
+                f"{path}: {file.sample_rate} Hz, {file.n_channels} channels; what is stored has "
+                f"{SAMPLE_RATE} Hz and one"
+            )
+        for frames in file.blocks:
+            n_samples += len(frames)
+            if n_samples > _MAX_STORED_SAMPLES:
+                raise AudioFileError(f"{path}: longer than any utterance")
+            blocks.append(frames[:, 0])
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)

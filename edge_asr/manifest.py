@@ -22,7 +22,10 @@ MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
 FORMAT = 1
 _MAX_MANIFEST_BYTES = 4 << 20
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""Of a file, a bundle or a family: it leads nowhere, and can be printed."""
+_MAX_SHOWN = 200
+"""Characters of what is wrong that are told."""
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,16 +94,22 @@ def read_manifest(directory: Path) -> tuple[Manifest, str]:
         )
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise BundleDamagedError(f"{directory / MANIFEST}: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        why = " ".join(str(error).split())[:_MAX_SHOWN]
+        raise BundleDamagedError(f"{directory / MANIFEST}: {why}") from error
     if manifest.format != FORMAT:
         raise BundleError(
             f"{directory}: bundle format {manifest.format} is not {FORMAT}; "
             "export it again with this version of edge-asr",
         )
     for name in manifest.files:
-        if not _FILE_NAME.fullmatch(name) or name in {MANIFEST, SEAL}:
-            raise BundleDamagedError(f"{directory / MANIFEST}: bad file name {name!r}")
+        if not _PLAIN_NAME.fullmatch(name) or name in {MANIFEST, SEAL}:
+            shown = f"bad file name {name[:_MAX_SHOWN]!r}"
+            raise BundleDamagedError(f"{directory / MANIFEST}: {shown}")
+    for name in (manifest.name, manifest.family):
+        if not _PLAIN_NAME.fullmatch(name):
+            shown = f"bad name {name[:_MAX_SHOWN]!r}"
+            raise BundleDamagedError(f"{directory / MANIFEST}: {shown}")
     return manifest, digest
 
 

@@ -32,6 +32,7 @@ RECORD = "prepared.json"
 DATA_SUFFIX = "_data"
 """What is appended to a graph's name for the file of its weights."""
 _PLACE = ".prepared"
+_MAX_RECORD_BYTES = 4 << 20
 _CPU_INFO = Path("/proc/cpuinfo")
 _CPU_FACTS = re.compile(r"^(?:flags|Features|model name|CPU part)\s*:\s*(.*)$", re.MULTILINE)
 
@@ -122,11 +123,12 @@ def read_preparation(directory: Path) -> Preparation | None:
     """
     path = directory / RECORD
     try:
-        preparation = msgspec.json.decode(path.read_bytes(), type=Preparation)
+        with path.open("rb") as file:
+            preparation = msgspec.json.decode(file.read(_MAX_RECORD_BYTES), type=Preparation)
         present = {each.name for each in directory.iterdir()}
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleDamagedError(f"{path}: {error}") from error
     if present != {RECORD, *preparation.files} or preparation.machine != machine_name():
         raise BundleDamagedError(f"{path}: does not fit what lies beside it")

@@ -70,10 +70,10 @@ def _private_stdout() -> int:
 
 
 def _die_with(parent_pid: int) -> None:
-    # Ctrl-C and systemd's SIGTERM go to the parent, which ends this process when it has drained it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it mutes, and may go to the whole service
+    # Ctrl-C, systemd's SIGTERM and a terminal's end, which all get, are the parent's business: it
+    # ends this process when it has drained it. So is SIGUSR1, which mutes.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it died before it could be told to
         os._exit(1)

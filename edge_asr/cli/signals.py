@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def stop_event(*, also_when_stdin_closes: bool = False) -> threading.Event:
-    """Return an event that SIGTERM or SIGINT sets; the handlers do nothing else.
+    """Return an event that SIGTERM, SIGINT or SIGHUP sets; the handlers do nothing else.
+
+    SIGHUP, of a terminal that was closed, does so unless it is ignored (``nohup``).
 
     Args:
         also_when_stdin_closes: also when standard input ends. A parent holds its other end: so a
@@ -27,6 +29,8 @@ def stop_event(*, also_when_stdin_closes: bool = False) -> threading.Event:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, handle)
     if also_when_stdin_closes:
         threading.Thread(target=_set_at_end_of_stdin, args=(stop,), daemon=True).start()
     return stop

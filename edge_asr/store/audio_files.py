@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from edge_asr.audio import pcm16_from_waveform, read_flac, write_flac
 from edge_asr.errors import AudioFileError, DiskRefusesError, StoreError
 from edge_asr.store.files import OWNER_ONLY, file_errors, make_directory, sync
+from edge_asr.store.headers import UID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,22 @@ class AudioFile:
 def audio_path(uid: str) -> str:
     """Return where an utterance's sound belongs, relative to the state directory."""
     return f"{AUDIO}/{uid[:4]}/{uid[4:6]}/{uid[6:8]}/{uid}.flac"
+
+
+def check_audio_path(uid: str, relative: str) -> None:
+    """Check that a row names the file that belongs to it: it may lead nowhere else.
+
+    Raises:
+        ValueError: it names another one.
+    """
+    if not UID.fullmatch(uid) or relative != audio_path(uid):
+        raise ValueError(f"{relative!r} is no place of the sound of {uid!r}")
+
+
+def is_audio_path(relative: str) -> bool:
+    """Say whether this can be a file that a store made."""
+    uid = relative.rpartition("/")[2].removesuffix(".flac")
+    return bool(UID.fullmatch(uid)) and relative == audio_path(uid)
 
 
 def store_audio(state_dir: Path, uid: str, waveform: Waveform) -> AudioFile:
@@ -76,9 +93,9 @@ def describe_audio(state_dir: Path, path: Path) -> AudioFile:
     Raises:
         OSError: it cannot be read.
     """
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    return AudioFile(str(path.relative_to(state_dir)), digest, len(content))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return AudioFile(str(path.relative_to(state_dir)), digest, file.tell())
 
 
 def load_audio(state_dir: Path, relative: str, sha256: str) -> Waveform:

@@ -48,6 +48,8 @@ _WRITER_PRAGMAS = (
     "PRAGMA journal_size_limit = 1048576",
     "PRAGMA secure_delete = ON",
 )
+_MAX_VALUE_BYTES = 64 << 20
+"""Of a text or a row: what a damaged file claims beyond it is not read."""
 SUSPECT_SUFFIX = ".suspect"
 """Of an empty file beside the database: SQLite took it for a damaged one since its last check."""
 _PROGRESS_STEPS = 20_000
@@ -87,6 +89,7 @@ class Database:
                 name = f"file:{quote(name)}?immutable=1"
             self._connection = apsw.Connection(name, flags=flags)
             try:
+                self._connection.limit(apsw.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
                 self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
                 if not readonly:
                     self._become_writer()

@@ -72,7 +72,7 @@ def parse_header(path: Path, line: bytes) -> Header:
         header = Header(str(fields["uid"]), str(fields["source"]), start)
         sample_rate = fields["sample_rate"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError(f"{path}: the first line is damaged ({error!r})") from error
+        raise StoreError(f"{path}: the first line is damaged") from error
     if not line.endswith(b"\n") or sample_rate != SAMPLE_RATE:
         raise StoreError(f"{path}: the first line is damaged")
     if header.uid != path.stem or not UID.fullmatch(header.uid):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_asr.store.audio_files import is_audio_path
 from edge_asr.store.files import file_errors
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def unlink_noted(database: Database, state_dir: Path) -> int:
     """
     noted = [path for (path,) in database.rows("SELECT audio_path FROM unlinking")]
     for relative in noted:
-        with file_errors(state_dir / relative):
-            (state_dir / relative).unlink(missing_ok=True)
+        if is_audio_path(relative):  # a damaged note must remove nothing else
+            with file_errors(state_dir / relative):
+                (state_dir / relative).unlink(missing_ok=True)
         database.rows("DELETE FROM unlinking WHERE audio_path = ?", (relative,))
     return len(noted)
 

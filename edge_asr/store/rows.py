@@ -17,6 +17,7 @@ from edge_asr.records import (
     Utterance,
     Word,
 )
+from edge_asr.store.audio_files import check_audio_path
 from edge_asr.store.sqlite_errors import from_row
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def utterance_from(row: Row) -> Utterance:
     """Return the utterance of a row of ``UTTERANCE_COLUMNS``."""
     utterance_id, uid, source, utc_ns, monotonic_ns, boot_id, quality, *rest = row
     n_samples, end_reason, audio_path, audio_sha256 = rest
+    check_audio_path(uid, audio_path)
     start = Instant(utc_ns, monotonic_ns, boot_id, ClockQuality(quality))
     return Utterance(
         utterance_id, uid, source, start, n_samples, EndReason(end_reason), audio_path, audio_sha256

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import StoreError
-from edge_asr.store.audio_files import describe_audio
+from edge_asr.store.audio_files import describe_audio, is_audio_path
 from edge_asr.store.chain import CHAINED, Head, columns, entries, head
 from edge_asr.store.events import EventKind, events
 from edge_asr.verify_log import Checker, check_signature, check_signatures, ranges_of
@@ -129,7 +129,11 @@ def verify_sound(database: Database, state_dir: Path) -> Iterator[str]:
     )
     while page := database.rows(sql, (after,)):
         for utterance_id, path, sha256, removed in page:
-            finding = _sound_finding(state_dir / path, state_dir, sha256)
+            finding = (
+                _sound_finding(state_dir / path, state_dir, sha256)
+                if is_audio_path(path)
+                else f"its sound is said to be {path!r}, which is no place for it"
+            )
             if removed is None and finding and not _removed_since(database, utterance_id):
                 yield f"utterance {utterance_id}: {finding}"
             elif removed is not None and not any(a <= utterance_id <= b for a, b in excused):

@@ -173,13 +173,13 @@ def test_a_recognizer_that_the_kernel_kills_for_its_memory_costs_only_time(
 
 
 def test_a_storm_of_signals_ends_in_good_order(board, demo, tally, times):
-    row = tally("SIGTERM and SIGINT, twenty at once, while listening")
+    row = tally("SIGTERM, SIGINT and SIGHUP, thirty at once, while listening")
     processes = []
     for i in range(times(2, 30)):
         process = board.listen("--wav", demo)
         process.wait_for(lambda event: event["event"] == "level" and event["speaking"])
         time.sleep(0.3 + 0.1 * (i % 10))
-        for number in (signal.SIGTERM, signal.SIGINT) * 10:
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT) * 10:
             if process.popen.poll() is None:
                 os.kill(process.pid, number)
         began_s = time.monotonic()

@@ -61,7 +61,8 @@ def test_text_from_before_words_had_times_is_read_as_it_was(state_dir):
     migrate(old, MIGRATIONS[:1])
     old.script(
         "INSERT INTO utterances"
-        " VALUES (1, 'u', 'mic', 0, 0, 'b', 'rtc', 160, 'pause', 'a', 'f', 9);"
+        " VALUES (1, '20261124T093015123-1f3a9c', 'mic', 0, 0, 'b', 'rtc', 160, 'pause',"
+        " 'audio/2026/11/24/20261124T093015123-1f3a9c.flac', 'f', 9);"
         "INSERT INTO transcripts (utterance_id, version, text, language, task, decode_s, flags,"
         " bundle, bundle_sha256, created_utc_ns)"
         " VALUES (1, 1, 'old words', 'en', 'transcribe', 0.5, '[]', 'tiny', 'ab', 7);"

@@ -1,0 +1,75 @@
+"""Which signals end a loop in good order, and which wait until it can take them."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+LOOP = """
+import sys
+from edge_asr.cli.signals import hold_usr1, on_usr1, stop_event
+hold_usr1()
+stop = stop_event()
+print("begun", flush=True)
+sys.stdin.readline()
+on_usr1(lambda: print("toggled", flush=True))
+print(stop.wait(5.0), flush=True)
+"""
+
+
+@pytest.fixture
+def loop():
+    """Return what starts a process that waits to be stopped, with SIGHUP ignored or not."""
+    started = []
+
+    def start(hangup=signal.SIG_DFL):
+        process = subprocess.Popen(
+            [sys.executable, "-c", LOOP],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup),  # noqa: PLW1509 (one thread)
+        )
+        started.append(process)
+        assert process.stdout.readline() == "begun\n"
+        return process
+
+    yield start
+    for process in started:
+        with process:
+            process.kill()
+
+
+def go_on(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_it_ends_in_good_order(loop, number):
+    process = loop()
+    go_on(process)
+    process.send_signal(number)
+    assert process.communicate()[0] == "True\n"
+    assert process.returncode == 0
+
+
+def test_a_terminal_that_is_closed_does_not_end_what_was_started_with_nohup(loop):
+    process = loop(hangup=signal.SIG_IGN)
+    go_on(process)
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGUSR1)
+    assert process.stdout.readline() == "toggled\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[0] == "True\n"
+
+
+def test_a_mute_that_comes_too_early_waits(loop):
+    process = loop()
+    process.send_signal(signal.SIGUSR1)
+    go_on(process)
+    assert process.stdout.readline() == "toggled\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[0] == "True\n"
+    assert process.returncode == 0
