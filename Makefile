@@ -47,8 +47,9 @@ faults: setup-test $(BUNDLES)/.made ## (root) break everything on purpose, as of
 	$(BIN)/python -m tests.faults.tally whole docs/promises.md
 	exit $${status:-0}
 
-fuzz: setup-test $(BUNDLES)/.made ## ask the API a thousand things of each kind, right and wrong ones
-	EDGE_ASR_FUZZ=1000 $(BIN)/python -m pytest tests/serve/test_description.py --timeout 3600 $(PYTEST_ARGS)
+fuzz: setup-test $(BUNDLES)/.made ## a thousand hostile files, databases and requests of each kind
+	EDGE_ASR_FUZZ=1000 $(BIN)/python -m pytest tests/hostile tests/serve/test_description.py \
+	  --timeout 3600 $(PYTEST_ARGS)
 
 soak: setup-test $(BUNDLES)/.made ## eight hours of sound as fast as they can be heard and transcribed
 	EDGE_ASR_FAULTS=whole $(BIN)/python -m pytest tests/faults/test_soak.py $(PYTEST_ARGS)

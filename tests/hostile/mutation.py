@@ -1,6 +1,6 @@
 """What hostile input is made of: something whole, and a few changes of its bytes.
 
-Each test takes a small number of examples; EDGE_ASR_FUZZ=2000 takes as many (``make fuzz``).
+Each test takes a small number of examples; EDGE_ASR_FUZZ=1000 takes as many (``make fuzz``).
 """
 
 import os
