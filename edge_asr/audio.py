@@ -149,17 +149,41 @@ def _check_readable(path: Path) -> None:
         raise AudioFileError(f"{path}: {error.strerror}") from error
 
 
-def write_flac(path: Path, waveform: Waveform) -> None:
+def write_flac(path: Path, waveform: Waveform, comment: str = "") -> None:
     """Write ``waveform`` as 16 kHz mono 16-bit FLAC. Durability is the caller's business.
+
+    Args:
+        path: where to.
+        waveform: the sound.
+        comment: is kept in the file, beside the sound.
 
     Raises:
         AudioFileError: the file cannot be written.
     """
     pcm = np.frombuffer(pcm16_from_waveform(waveform), dtype="<i2")
     try:
-        soundfile.write(path, pcm, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+        with soundfile.SoundFile(
+            path, "w", SAMPLE_RATE, 1, format="FLAC", subtype="PCM_16"
+        ) as file:
+            if comment:
+                file.comment = comment
+            file.write(pcm)
     except soundfile.LibsndfileError as error:
         raise AudioFileError(f"{path}: cannot be written ({error})") from error
+
+
+def read_comment(path: Path) -> str:
+    """Return the comment that :func:`write_flac` left; empty if there is none.
+
+    Raises:
+        AudioFileError: the file is missing or damaged.
+    """
+    _check_readable(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            return str(file.comment)
+    except (soundfile.LibsndfileError, UnicodeDecodeError) as error:
+        raise AudioFileError(f"{path}: its comment cannot be read ({error})") from error
 
 
 def read_flac(path: Path) -> Waveform:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from edge_asr.audio import pcm16_from_waveform, read_flac, write_flac
 from edge_asr.errors import AudioFileError, DiskRefusesError, StoreError
 from edge_asr.store.files import OWNER_ONLY, file_errors, make_directory, sync
-from edge_asr.store.headers import UID
+from edge_asr.store.headers import UID, header_line
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_asr.records import Waveform
+    from edge_asr.store.headers import Header
 
 AUDIO = "audio"
 UNFINISHED_SUFFIX = ".flac.part"
@@ -55,29 +56,32 @@ def is_audio_path(relative: str) -> bool:
     return bool(UID.fullmatch(uid)) and relative == audio_path(uid)
 
 
-def store_audio(state_dir: Path, uid: str, waveform: Waveform) -> AudioFile:
+def store_audio(state_dir: Path, header: Header, waveform: Waveform) -> AudioFile:
     """Write an utterance's FLAC file durably. Doing it again gives the same file.
+
+    The file has the utterance's name, source and start as its comment: should its row be lost, it
+    tells them.
 
     Raises:
         StoreError: the disk refuses, or gives back something else than was written.
     """
-    path = state_dir / audio_path(uid)
+    path = state_dir / audio_path(header.uid)
     unfinished = path.with_suffix(UNFINISHED_SUFFIX)
     with file_errors(path):
         make_directory(path.parent)
         unfinished.touch(OWNER_ONLY)
-        _write_checked(unfinished, waveform)
+        _write_checked(unfinished, waveform, header_line(header).decode("ascii").strip())
         sync(unfinished)
         described = describe_audio(state_dir, unfinished)
         unfinished.replace(path)
         sync(path.parent)
-    return AudioFile(audio_path(uid), described.sha256, described.n_bytes)
+    return AudioFile(audio_path(header.uid), described.sha256, described.n_bytes)
 
 
-def _write_checked(path: Path, waveform: Waveform) -> None:
+def _write_checked(path: Path, waveform: Waveform, comment: str) -> None:
     """Write a FLAC file; a disk that is full or lies shows when it is read back."""
     try:
-        write_flac(path, waveform)
+        write_flac(path, waveform, comment)
         returned = read_flac(path)
     except AudioFileError as error:
         raise DiskRefusesError(f"{error}; is the disk full?") from error

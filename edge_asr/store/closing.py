@@ -39,7 +39,7 @@ def close_recording(
         StoreError: the disk refuses; the open file is still there.
     """
     waveform = recording.truncate(n_samples)
-    audio = store_audio(state_dir, recording.header.uid, waveform)
+    audio = store_audio(state_dir, recording.header, waveform)
     utterance = add_row(database, recording.header, audio, n_samples=len(waveform), reason=reason)
     recording.discard()
     return utterance

@@ -7,7 +7,8 @@ Left behind can be
 - an unfinished FLAC file: removed, since its open utterance has the same sound and more;
 - a FLAC file without a row: adopted. Closing never leaves one without its open utterance, so the
   row was lost some other way (an older copy of the database was put back), and the file may be all
-  that is left of what was said. What only the row knew is marked as unknown.
+  that is left of what was said. It tells its source and its start itself; where it does not (older
+  ones), they are marked as unknown.
 
 Every step may be repeated, and two repairs may run at once.
 """
@@ -19,14 +20,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from edge_asr.audio import read_flac
+from edge_asr.audio import read_comment, read_flac
 from edge_asr.errors import AudioFileError, EdgeAsrError, StoreError
 from edge_asr.records import ClockQuality, EndReason, Instant, Utterance
 from edge_asr.store.audio_files import AUDIO, UNFINISHED_SUFFIX, audio_path, describe_audio
 from edge_asr.store.closing import add_row, close_recording, find_by_uid
 from edge_asr.store.events import EventKind, record
 from edge_asr.store.files import file_errors, lock_file, make_directory, sync
-from edge_asr.store.headers import UID, Header
+from edge_asr.store.headers import UID, Header, parse_header
 from edge_asr.store.recording import ANEW_SUFFIX, Recording, settle_anew
 from edge_asr.store.removal import is_noted, unlink_noted
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 OPEN = "open"
 DAMAGED = "damaged"
 UNKNOWN = "unknown"
-"""The source and boot of an adopted file."""
+"""The source and boot of an adopted file that does not tell them."""
 _REPAIRS_PER_EVENT = 100
 N_SWEPT_FOLDERS = 7
 """Audio folders to look through at a start, those that changed last: a repair must not read a
@@ -204,13 +205,20 @@ def _repair_flac(database: Database, state_dir: Path, path: Path) -> Repair | No
         n_samples = len(read_flac(path))
     except AudioFileError as error:
         return _set_aside(state_dir, path, str(error))
-    began = datetime.strptime(f"{uid[:18]}000", "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
-    utc_ns = round(began.timestamp() * 1000) * 1_000_000
-    header = Header(uid, UNKNOWN, Instant(utc_ns, 0, UNKNOWN, ClockQuality.UNSYNCHRONISED))
-    audio = describe_audio(state_dir, path)
+    header, audio = _header_of(path, uid), describe_audio(state_dir, path)
     return Adopted(
         add_row(database, header, audio, n_samples=n_samples, reason=EndReason.RECOVERED)
     )
+
+
+def _header_of(path: Path, uid: str) -> Header:
+    """Return what a FLAC file says of its utterance; of an older one, what its name says."""
+    try:
+        return parse_header(path, f"{read_comment(path)}\n".encode())
+    except (AudioFileError, StoreError):
+        began = datetime.strptime(f"{uid[:18]}000", "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+        utc_ns = round(began.timestamp() * 1000) * 1_000_000
+        return Header(uid, UNKNOWN, Instant(utc_ns, 0, UNKNOWN, ClockQuality.UNSYNCHRONISED))
 
 
 def _remove(path: Path, why: str) -> Removed:

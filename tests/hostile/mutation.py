@@ -13,6 +13,7 @@ HOSTILE = settings(
     max_examples=N_EXAMPLES,
     deadline=None,
     print_blob=True,
+    derandomize="EDGE_ASR_FUZZ" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 EXTREMES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF]

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from edge_asr import clock
+from edge_asr.audio import write_flac
 from edge_asr.errors import StoreError
 from edge_asr.records import EndReason
 from edge_asr.store import Store, audio_files
 from edge_asr.store.database import Database
 from edge_asr.store.events import EventKind, events
+from edge_asr.store.headers import Header
 from edge_asr.store.recovery import Adopted, Postponed, Recovered, Removed, SetAside
 from tests.store.speech import noise, say
 
@@ -244,6 +246,18 @@ def test_an_unfinished_flac_file_without_its_open_utterance_is_removed(store, st
     assert (state_dir / utterance.audio_path).exists()
 
 
+def test_a_flac_file_that_does_not_tell_its_source_is_adopted_by_its_name(store, state_dir):
+    """As they were before files told it."""
+    utterance = say(store, n_samples=8_000)
+    path = state_dir / utterance.audio_path
+    write_flac(path, noise(8_000))
+    (state_dir / "log.sqlite3").rename(state_dir / "elsewhere")
+    with Store.open(state_dir) as empty:
+        (adopted,) = empty.utterances.recover().recovered
+    assert (adopted.uid, adopted.source) == (utterance.uid, "unknown")
+    assert adopted.start.utc_ns == utterance.start.utc_ns // 1_000_000 * 1_000_000
+
+
 def test_a_flac_file_without_a_row_is_adopted(store, state_dir):
     """An older copy of the database was put back: only the sound is left of what was said."""
     utterance = say(store)
@@ -253,8 +267,8 @@ def test_a_flac_file_without_a_row_is_adopted(store, state_dir):
         (repair,) = empty.utterances.recover().repairs
         assert isinstance(repair, Adopted)
         adopted = repair.utterance
-        assert (adopted.uid, adopted.source) == (utterance.uid, "unknown")
-        assert adopted.start.utc_ns == utterance.start.utc_ns // 1_000_000 * 1_000_000
+        assert (adopted.uid, adopted.source) == (utterance.uid, utterance.source)
+        assert adopted.start == utterance.start
         assert adopted.audio_sha256 == utterance.audio_sha256
         np.testing.assert_array_equal(empty.utterances.waveform(adopted), noise(8_000))
         assert empty.utterances.recover().repairs == ()
@@ -311,9 +325,10 @@ def test_a_full_disk_at_closing_keeps_the_open_utterance(store):
     np.testing.assert_array_equal(store.utterances.waveform(utterance), noise(16_000))
 
 
-def test_the_same_sound_gives_the_same_file(store):
-    first, second = say(store, seed=5), say(store, seed=5)
-    assert first.audio_sha256 == second.audio_sha256
+def test_closing_again_gives_the_same_file(state_dir):
+    header = Header("20261124T093015123-1f3a9c", "mic", clock.now())
+    first = audio_files.store_audio(state_dir, header, noise(8_000))
+    assert audio_files.store_audio(state_dir, header, noise(8_000)) == first
 
 
 def test_a_source_may_be_called_anything(store):
