@@ -8,7 +8,9 @@ It is a reader of the store like any other, in a process of its own. ::
     asked.py         what a query asks for        reading.py       the log, read
     following.py     the feed of events           live.py          what happens at this moment
     condition.py     how the appliance is         correcting.py    a person's corrections
-    scraping.py      metrics
+    scraping.py      metrics                      models.py        what files are transcribed with
+    uploads.py       files that clients send      transcribing.py  their queue; its process: _child
+    transcription_form.py, transcription_answers.py, transcriptions.py     OpenAI's way to ask
     openapi.py       the API's description        page/            what a browser shows
     app.py           puts it all together         server.py        runs it
 """
