@@ -120,11 +120,12 @@ def check_state_directory(context: Context) -> Iterator[Finding]:
     """Ask whether recordings can be written, and for how long."""
     name, directory = "state", context.state_dir
     there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+    refusal = _refusal_of(there)
+    if not refusal and not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         remedy = "Give this user the right to write there, or name another one with --state."
         yield problem(name, f"{there} cannot be written.", remedy)
         return
-    if refusal := _refusal_of(there):
+    if refusal:
         remedy = "dmesg says why; a card that turns read-only is failing: copy it, and replace it."
         yield problem(name, f"{there} takes nothing: {refusal}.", remedy)
         return

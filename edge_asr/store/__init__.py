@@ -30,7 +30,7 @@ from edge_asr.store.dating import Dating
 from edge_asr.store.doorbell import Doorbell
 from edge_asr.store.events import log_name
 from edge_asr.store.files import file_errors, make_directory
-from edge_asr.store.frozen import is_frozen, open_frozen
+from edge_asr.store.frozen import open_to_read
 from edge_asr.store.gaps import Gaps
 from edge_asr.store.integrity import Integrity
 from edge_asr.store.ledger import Ledger
@@ -100,10 +100,7 @@ class Store:
                     f"{state_dir}: nothing was recorded here yet; "
                     "edge-asr listen does, or name another directory with --state",
                 )
-        if readonly and is_frozen(state_dir):
-            database = open_frozen(path)
-        else:
-            database = Database(path, readonly=readonly)
+        database = open_to_read(path) if readonly else Database(path)
         try:
             if readonly:
                 check_version(database)

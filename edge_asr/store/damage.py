@@ -15,8 +15,9 @@ import apsw
 from edge_asr.errors import DatabaseDamagedError, StoreError
 from edge_asr.store.audio_files import AUDIO
 from edge_asr.store.chain import changed_rows
-from edge_asr.store.database import SUSPECT_SUFFIX, Database
+from edge_asr.store.database import SUSPECT_SUFFIX
 from edge_asr.store.files import file_errors
+from edge_asr.store.frozen import open_to_read
 from edge_asr.store.kept_schema import schema_damage
 from edge_asr.store.readable import has_foreign_wal, has_log
 from edge_asr.store.schema import MIGRATIONS
@@ -25,6 +26,8 @@ from edge_asr.store.wal import wal_damage
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from edge_asr.store.database import Database
 
 START_CHECK_S = 3.0
 """How long a start may look: some 300 MB on a card that reads 100 MB a second."""
@@ -75,7 +78,7 @@ def _look_inside(path: Path, *, whole: bool, alive: Callable[[], None]) -> str |
         return whole or time.monotonic() < deadline_s
 
     try:
-        with closing(Database(path, readonly=True)) as database:
+        with closing(open_to_read(path)) as database:
             if database.user_version and not has_log(database):
                 return "it is no log of edge-asr"
             return (

@@ -17,28 +17,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def is_frozen(directory: Path) -> bool:
-    """Say whether a directory lies on a file system that is mounted read-only.
+def open_to_read(path: Path) -> Database:
+    """Open a database to read, side by side with whoever writes, or alone where nobody can.
 
     Raises:
-        StoreError: there is no such directory.
+        StoreError: it cannot be opened; or nobody can write there, and the last to do so did not
+            end in good order.
     """
-    with file_errors(directory):
-        return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
-
-
-def open_frozen(path: Path) -> Database:
-    """Open a database that cannot change.
-
-    Raises:
-        StoreError: it cannot be read there, because the last to write it did not end in good order.
-    """
+    with file_errors(path.parent):
+        is_frozen = bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
     log = path.with_name(f"{path.name}-wal")
     with file_errors(path):
-        if log.exists() and log.stat().st_size:
+        if is_frozen and log.exists() and log.stat().st_size:
             raise StoreError(
                 f"{path.parent} is on a read-only file system, and its last entries are not in the "
                 "database yet; copy the directory to where it can be written, and read it there "
                 "with --state"
             )
-    return Database(path, readonly=True, without_wal=True)
+    return Database(path, readonly=True, without_wal=is_frozen)

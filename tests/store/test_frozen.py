@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from edge_asr.errors import StoreError
-from edge_asr.store import Store
+from edge_asr.store import DATABASE, Store
+from edge_asr.store.damage import find_damage
 from tests.store.speech import say, write_down
 
 
@@ -37,6 +38,7 @@ def test_all_is_read_and_verified(card):
         found = []
         store.integrity.verify(found.append)
         assert found == []
+    assert find_damage(place / "state" / DATABASE) is None
     with pytest.raises(StoreError, match=r"read-only|Read-only"):
         Store.open(place / "state")
 
