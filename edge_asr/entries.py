@@ -14,10 +14,13 @@ from edge_asr.records import HUMAN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from edge_asr.records import Transcript, Utterance
+    from edge_asr.records import Gap, Transcript, Utterance
+    from edge_asr.store import Store
+    from edge_asr.store.gaps import SourceGap
     from edge_asr.store.log import Entry
 
 _NS_PER_S = 1_000_000_000
+_GAP_MARGIN_NS = 60 * _NS_PER_S
 
 
 def fields(entry: Entry) -> dict[str, Any]:
@@ -77,6 +80,51 @@ def version_fields(transcript: Transcript) -> dict[str, Any]:
         "ctc_max_entropy": recognition.ctc_max_entropy,
         "flags": list(recognition.flags),
         "words": words_as_json(recognition.words),
+    }
+
+
+def utterance_fields(store: Store, found: Utterance) -> dict[str, Any]:
+    """Return all about an utterance as JSON."""
+    corrected_ns = store.corrected_utc_ns(found.start)
+    standing = store.transcripts.latest(found.utterance_id)
+    failure = store.transcripts.failures.of(found.utterance_id)
+    return {
+        "utterance_id": found.utterance_id,
+        "uid": found.uid,
+        "source": found.source,
+        "start_utc": rfc3339(found.start.utc_ns),
+        "start_utc_corrected": None if corrected_ns is None else rfc3339(corrected_ns),
+        "end_utc": rfc3339(end_utc_ns(found)),
+        "duration_s": round(found.duration_s, 3),
+        "end_reason": found.end_reason.value,
+        "clock_quality": found.start.clock_quality.value,
+        "audio_sha256": found.audio_sha256,
+        "has_sound": (store.state_dir / found.audio_path).is_file(),
+        "standing_version": None if standing is None else standing.version,
+        "versions": [
+            version_fields(version) for version in store.transcripts.versions(found.utterance_id)
+        ],
+        "redacted": store.integrity.redacted_because(found.utterance_id),
+        "failure": None if failure is None else failure.error,
+        "gaps": [gap_fields(each.gap) for each in gaps_around(store, found)],
+    }
+
+
+def gaps_around(store: Store, utterance: Utterance) -> list[SourceGap]:
+    """Return the gaps of an utterance's source within a minute of it."""
+    since_ns = utterance.start.utc_ns - _GAP_MARGIN_NS
+    return list(
+        store.gaps.between(since_ns, end_utc_ns(utterance) + _GAP_MARGIN_NS, utterance.source)
+    )
+
+
+def gap_fields(gap: Gap) -> dict[str, Any]:
+    """Return a gap, without its source, as JSON."""
+    return {
+        "kind": gap.kind.value,
+        "start_utc": rfc3339(gap.start.utc_ns),
+        "duration_s": round(gap.duration_s, 3),
+        "detail": gap.detail,
     }
 
 

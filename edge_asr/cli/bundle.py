@@ -14,6 +14,7 @@ from edge_asr.bundle import (
     read_manifest,
 )
 from edge_asr.cli.fitting import fit, prepare
+from edge_asr.cli.records_option import document_option, print_jsonl, records_option
 from edge_asr.errors import BundleDamagedError, BundleError
 from edge_asr.prepared import preparation_problem
 
@@ -24,31 +25,38 @@ if TYPE_CHECKING:
     from edge_asr.cli.context import Context
 
 name_argument = click.argument("name", metavar="NAME|DIR")
-format_option = click.option(
-    "--format",
-    "output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Words, or one JSON document.",
-)
 _MANY = 8
 """More languages than this are counted, not listed."""
 
 
 @click.group()
 def bundle() -> None:
-    """Model bundles: list, info, verify, prepare, fit."""
+    """Model bundles: list, info, verify, prepare, fit.
+
+    \b
+    Examples:
+      edge-asr bundle list
+      edge-asr bundle fit                   which of them suit this machine
+    """
 
 
 @bundle.command("list")
-@format_option
+@document_option
 @click.pass_obj
 def list_(context: Context, output: str) -> None:
-    """List the bundles of this machine."""
+    """List the bundles of this machine.
+
+    \b
+    Examples:
+      edge-asr bundle list
+      edge-asr bundle list --format jsonl
+    """
     found = [_summary(directory) for directory in list_bundles(context.bundle_dirs)]
     if output == "json":
         click.echo(json.dumps(found, indent=2))
+        return
+    if output == "jsonl":
+        print_jsonl(found)
         return
     if not found:
         places = ", ".join(str(place) for place in context.bundle_dirs)
@@ -62,7 +70,7 @@ def list_(context: Context, output: str) -> None:
 
 @bundle.command()
 @name_argument
-@format_option
+@document_option
 @click.pass_obj
 def info(context: Context, name: str, output: str) -> None:
     """Say what a bundle can do, where it came from and how good it is.
@@ -86,6 +94,9 @@ def info(context: Context, name: str, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(facts, indent=2))
         return
+    if output == "jsonl":
+        print_jsonl([facts])
+        return
     facts = {"size": _megabytes(facts.pop("size_bytes")), **facts}
     for key, value in _flat(facts):
         click.echo(f"{key:<36} {value}")
@@ -93,21 +104,24 @@ def info(context: Context, name: str, output: str) -> None:
 
 @bundle.command()
 @name_argument
+@records_option
 @click.pass_obj
-def verify(context: Context, name: str) -> None:
+def verify(context: Context, name: str, output: str) -> None:
     """Compare every file of a bundle with its checksum.
 
     \b
-    Example:
+    Examples:
       edge-asr bundle verify whisper-base
+      edge-asr bundle verify whisper-base --format jsonl
     """
     directory = find_bundle(name, context.bundle_dirs)
     damaged = []
     for file_name, problem in file_problems(directory):
-        if problem is None:
-            click.echo(f"ok       {file_name}")
+        if output == "jsonl":
+            print_jsonl([{"file": file_name, "ok": problem is None, "problem": problem}])
         else:
-            click.echo(f"damaged  {problem}")
+            click.echo(f"ok       {file_name}" if problem is None else f"damaged  {problem}")
+        if problem is not None:
             damaged.append(file_name)
     if damaged:
         raise BundleDamagedError(f"bundle {name} cannot be used: damaged: {', '.join(damaged)}")

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Check the configuration, print its schema."""
+    """Check the configuration, print its schema.
+
+    \b
+    Examples:
+      edge-asr config check /etc/edge-asr/config.yaml
+      edge-asr config schema --format markdown      every setting, to read
+    """
 
 
 @config.command()
@@ -56,7 +62,13 @@ def check(context: Context, file: Path | None) -> None:
     help="JSON Schema, which editors understand, or tables to read.",
 )
 def schema(output: str) -> None:
-    """Print every setting with its type, default and meaning."""
+    """Print every setting with its type, default and meaning.
+
+    \b
+    Examples:
+      edge-asr config schema > edge-asr.schema.json     for an editor
+      edge-asr config schema --format markdown          to read
+    """
     if output == "json":
         click.echo(json.dumps(config_schema(), indent=2))
     else:

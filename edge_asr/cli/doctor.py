@@ -10,6 +10,7 @@ import click
 
 from edge_asr.cli.checks import examine
 from edge_asr.cli.findings import Finding, Verdict
+from edge_asr.cli.records_option import document_option, print_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,14 +19,7 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "re
 
 
 @click.command()
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Words, or one JSON document.",
-)
+@document_option
 @click.pass_context
 def doctor(ctx: click.Context, output: str) -> None:
     """Say what is wrong with this installation, and what to do about it.
@@ -36,6 +30,7 @@ def doctor(ctx: click.Context, output: str) -> None:
     Examples:
       edge-asr doctor
       edge-asr --state /var/lib/edge-asr doctor     the service's store
+      edge-asr doctor --format jsonl                a finding on each line
     """
     findings = once_each(examine(ctx.obj))
     if output == "json":
@@ -43,6 +38,9 @@ def doctor(ctx: click.Context, output: str) -> None:
         click.echo(
             json.dumps({"ok": is_well(found), "checks": [asdict(f) for f in found]}, indent=2)
         )
+    elif output == "jsonl":
+        found = list(findings)
+        print_jsonl(map(asdict, found))
     else:
         found = [_shown(finding) for finding in findings]
         click.echo(_summary(found))

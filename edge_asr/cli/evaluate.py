@@ -61,10 +61,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--format",
     "output",
-    type=click.Choice(["table", "json"]),
+    type=click.Choice(["table", "json", "jsonl"]),
     default="table",
     show_default=True,
-    help="What to print.",
+    help="What to print: a table, everything as JSON, or the clips, one a line.",
 )
 @request_options
 @click.pass_obj
@@ -188,10 +188,10 @@ def show(
         scored: all results.
         json_file: where they go as JSON.
         html_file: where the report goes.
-        output: what is printed: ``table`` or ``json``.
+        output: what is printed: ``table``, ``json`` or ``jsonl``.
     """
     from edge_asr import __version__
-    from edge_asr.evaluation.results import Run, as_json
+    from edge_asr.evaluation.results import Run, as_json, as_jsonl
     from edge_asr.evaluation.summary import summarize
 
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -206,6 +206,9 @@ def show(
         html_file.write_text(as_html(run, scored, summaries), encoding="utf-8")
     if output == "json":
         click.echo(as_json(run, scored, summaries), nl=False)
+        return
+    if output == "jsonl":
+        click.echo(as_jsonl(scored), nl=False)
         return
     from edge_asr.cli.evaluation_table import print_summaries
 

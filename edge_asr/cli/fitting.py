@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_asr.bundle import find_bundle, list_bundles, open_bundle, read_manifest
+from edge_asr.cli.records_option import print_jsonl, records_option
 from edge_asr.errors import BundleDamagedError, BundleError, ConfigError
 from edge_asr.fit import SPEECH_FAMILIES, Verdict, judge, machine_memory, memory_needed
 from edge_asr.prepared import MeasuredPace, measured_pace, prepared_directory, read_preparation
@@ -106,8 +108,14 @@ def _stages(pace: Pace) -> str:
     show_default=True,
     help="Time those that bundle prepare has not; it takes up to minutes for each.",
 )
+@records_option
 @click.pass_obj
-def fit(context: Context, names: tuple[str, ...], measure: bool) -> None:  # noqa: FBT001
+def fit(
+    context: Context,
+    names: tuple[str, ...],
+    measure: bool,  # noqa: FBT001
+    output: str,
+) -> None:
     """Say which speech bundles suit this machine: their pace, and the memory they take.
 
     Without NAME, all of them. A bundle that was named and is hopeless here is an error: there is
@@ -117,6 +125,7 @@ def fit(context: Context, names: tuple[str, ...], measure: bool) -> None:  # noq
     Examples:
       edge-asr bundle fit
       edge-asr bundle fit --no-measure granite-4.0-1b-speech
+      edge-asr bundle fit --format jsonl
     """
     given = [find_bundle(name, context.bundle_dirs) for name in names]
     hopeless = []
@@ -132,7 +141,10 @@ def fit(context: Context, names: tuple[str, ...], measure: bool) -> None:  # noq
         found = fit_of(directory)
         if measure and found.verdict is Verdict.UNKNOWN:
             found = fit_of(directory, rtf=_rtf_now(context, directory))
-        click.echo(f"{manifest.name:<24} {found.verdict:<12} {found.sentence}")
+        if output == "jsonl":
+            print_jsonl([{"name": manifest.name, **asdict(found)}])
+        else:
+            click.echo(f"{manifest.name:<24} {found.verdict:<12} {found.sentence}")
         if found.verdict is Verdict.HOPELESS:
             hopeless.append(f"bundle {manifest.name} is hopeless here: {found.sentence}")
     if given and hopeless:

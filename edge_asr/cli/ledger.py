@@ -1,4 +1,4 @@
-"""``log ledger`` and ``log alarms``: was nobody speaking, or was nobody listening?"""
+"""``log ledger``, ``log gaps`` and ``log alarms``: was nobody speaking, or was nobody listening?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_asr.accounts import account_fields, alarm_fields
+from edge_asr.cli.records_option import print_jsonl, print_lines, records_option
 from edge_asr.cli.when import when
+from edge_asr.entries import gap_fields
 from edge_asr.errors import StoreError
 from edge_asr.formats import one_line, rfc3339
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from edge_asr.alarms import Alarm
     from edge_asr.cli.context import Context
+    from edge_asr.store.gaps import SourceGap
     from edge_asr.store.ledger import Account
     from edge_asr.store.spans import Span
 
@@ -35,9 +38,6 @@ _LETTERS = {
 }
 """Kind -> how the strip shows it."""
 _BADNESS = ("not_speech", "speech", "muted", "not_running", "overflow", "no_device")
-_format = click.option(
-    "--format", "output", type=click.Choice(["text", "jsonl"]), default="text", show_default=True
-)
 
 
 def day(typed: str) -> dt.date:
@@ -61,7 +61,7 @@ def day(typed: str) -> dt.date:
 @click.command("ledger")
 @click.option("--date", type=day, default="today", show_default=True, metavar="DAY")
 @click.option("--source", metavar="NAME", help="Only of this microphone or file.")
-@_format
+@records_option
 @click.pass_obj
 def ledger(context: Context, date: dt.date, source: str | None, output: str) -> None:
     """Account for every second of a day: speech, not speech, or not heard, and why.
@@ -96,7 +96,7 @@ def ledger(context: Context, date: dt.date, source: str | None, output: str) -> 
 @click.option("--all", "everything", is_flag=True, help="Also those that were cleared.")
 @click.option("--since", type=when, metavar="WHEN", help="Active then or later: 2h, 2026-11-24.")
 @click.option("--source", metavar="NAME", help="Only of this microphone.")
-@_format
+@records_option
 @click.pass_obj
 def alarms(
     context: Context,
@@ -126,6 +126,41 @@ def alarms(
             click.echo("\t".join(_alarm_cells(alarm)))
     if not found and output == "text":
         click.echo("no alarm", err=True)
+
+
+@click.command("gaps")
+@click.option("--since", type=when, metavar="WHEN", help="Only from then on: 2h, 2026-11-24.")
+@click.option("--until", type=when, metavar="WHEN", help="Only before then.")
+@click.option("--source", metavar="NAME", help="Only of this microphone or file.")
+@records_option
+@click.pass_obj
+def gaps(
+    context: Context, since: int | None, until: int | None, source: str | None, output: str
+) -> None:
+    """Print when there was no sound, and why.
+
+    \b
+    Examples:
+      edge-asr log gaps --since 24h
+      edge-asr log gaps --source press-4 --format jsonl
+    """
+    from edge_asr.store import Store
+
+    between = {"since_utc_ns": since, "until_utc_ns": until}
+    given = {name: value for name, value in between.items() if value is not None}
+    with Store.open(context.state_dir, readonly=True) as store:
+        found = store.gaps.between(**given, source=source)
+        if output == "jsonl":
+            print_jsonl({"source": each.source, **gap_fields(each.gap)} for each in found)
+        else:
+            print_lines(map(gap_line, found))
+
+
+def gap_line(found: SourceGap) -> str:
+    """Return a gap as one line for a pipe: start, source, kind, length, why; tabs between."""
+    gap = found.gap
+    cells = (rfc3339(gap.start.utc_ns), one_line(found.source), gap.kind.value)
+    return "\t".join((*cells, f"{gap.duration_s:.3f} s", one_line(gap.detail)))
 
 
 def account_lines(account: Account, date: dt.date) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.cli.records_option import print_jsonl, records_option
 from edge_asr.formats import rfc3339
 
 if TYPE_CHECKING:
@@ -17,8 +18,14 @@ _source = click.option("--source", metavar="NAME", help="Only this configured mi
 @click.command()
 @_source
 @click.option("--status", "only_show", is_flag=True, help="Only say whether it is muted.")
+@records_option
 @click.pass_obj
-def mute(context: Context, source: str | None, only_show: bool) -> None:  # noqa: FBT001
+def mute(
+    context: Context,
+    source: str | None,
+    only_show: bool,  # noqa: FBT001
+    output: str,
+) -> None:
     """Record nothing until it is unmuted, across restarts and power cuts.
 
     What is heard meanwhile is dropped in memory; what was being said is kept up to here. The log
@@ -30,12 +37,25 @@ def mute(context: Context, source: str | None, only_show: bool) -> None:  # noqa
       edge-asr mute                       all configured microphones
       edge-asr mute --source press-4      one of them
       edge-asr mute --status              which are muted, and since when
+      edge-asr mute --status --format jsonl
     """
     from edge_asr.store import Store
     from edge_asr.store.mutes import MuteFiles
 
     files = MuteFiles(context.state_dir)
     since = {name: files.since_utc_ns(name) for name in _names(context, source)}
+    if output == "jsonl":
+        if not only_show:
+            raise click.UsageError("--format jsonl goes with --status")
+        print_jsonl(
+            {
+                "source": name,
+                "muted": bool(utc_ns),
+                "since_utc": rfc3339(utc_ns) if utc_ns else None,
+            }
+            for name, utc_ns in since.items()
+        )
+        return
     if only_show:
         for name, utc_ns in since.items():
             click.echo(f"{name} is {_muted_since(utc_ns)}" if utc_ns else f"{name} is not muted")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_asr.audio import open_sound_file, read_flac
+from edge_asr.cli.records_option import print_jsonl, records_option
 from edge_asr.cli.when import when
 from edge_asr.errors import AudioFileError
 from edge_asr.formats import one_line, rfc3339
@@ -34,9 +34,7 @@ class _Found:
 @click.option("--since", type=when, metavar="WHEN", help="Only from then on: 2h, 3d, 2026-11-24.")
 @click.option("--list", "wants_list", is_flag=True, help="Print every stretch, and its file.")
 @click.option("--transcribe", is_flag=True, help="Print every stretch and its text. It takes time.")
-@click.option(
-    "--format", "output", type=click.Choice(["text", "jsonl"]), default="text", show_default=True
-)
+@records_option
 @click.pass_obj
 def rejected(
     context: Context,
@@ -64,8 +62,7 @@ def rejected(
     ]
     found = _heard(context, chosen) if transcribe else _measured(chosen)
     if output == "jsonl":
-        for each in found:
-            click.echo(json.dumps(_fields(each), ensure_ascii=False))
+        print_jsonl(map(_fields, found))
     elif wants_list or transcribe:
         for each in found:
             click.echo(_line(each))

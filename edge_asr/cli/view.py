@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from edge_asr.cli.being_said import BeingSaid
 from edge_asr.cli.events import in_words
 from edge_asr.cli.meter import CLIPPING_DBFS, bar
 
@@ -51,10 +52,7 @@ class LiveView:
         self._levels: dict[str, Event] = {}
         self._states: dict[str, Event] = {}
         self._load: Event = {}
-        self._waiting: dict[int, float] = {}
-        """Seconds of each utterance that is not transcribed yet."""
-        self._partials: dict[str, Event] = {}
-        """Of each source, what is being said."""
+        self._said = BeingSaid()
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -67,37 +65,24 @@ class LiveView:
     def show(self, event: Event) -> None:
         """Take an event in, and draw."""
         source = event["source"]
+        self._said.take(event)
         match event["event"]:
             case "level":
                 self._levels[source] = event
-                if not event["speaking"] and not self._waiting:
-                    self._partials.pop(source, None)  # it was no speech
-            case "partial":
-                self._partials[source] = event
+            case "partial" | "utterance":
+                pass
             case "status":
                 self._states[source] = event
             case "backlog":
                 self._load = event
             case "alarm":
                 self._console.print(Text(in_words(event), style="red"))
-            case "utterance":
-                self._waiting[event["utterance_id"]] = event["duration_s"]
             case "transcript":
-                self._waiting.pop(event["utterance_id"], None)
-                self._forget_partial(event)
                 if event["is_shown"]:
                     self._console.print(_transcript_line(event))
             case _:
-                self._waiting.pop(event.get("utterance_id", -1), None)
-                self._forget_partial(event)
                 self._console.print(Text(in_words(event), style="yellow"))
         self._live.update(self._screen())
-
-    def _forget_partial(self, final: Event) -> None:
-        """Take away what a final text replaces; what is being said since then stays."""
-        partial = self._partials.get(final["source"])
-        if partial is not None and partial["start_utc"] == final.get("start_utc"):
-            del self._partials[final["source"]]
 
     def message(self, text: str) -> None:
         """Print a message above the meters."""
@@ -105,17 +90,13 @@ class LiveView:
 
     def _screen(self) -> RenderableType:
         lines = [self._source_line(source) for source in sorted({*self._states, *self._levels})]
-        if self._waiting:
-            backlog_s = sum(self._waiting.values())
+        if waiting := self._said.waiting:
+            backlog_s = sum(waiting.values())
             rtf = self._load.get("rtf")
             eta = f", done in about {backlog_s * rtf:.0f} s" if rtf else ""
-            words = f"transcribing: {len(self._waiting)} waiting, {backlog_s:.0f} s{eta}"
+            words = f"transcribing: {len(waiting)} waiting, {backlog_s:.0f} s{eta}"
             lines.append(Text(words, style="cyan"))
-        lines += [
-            Text(f"{source} … {event['text']}", style="dim")
-            for source, event in sorted(self._partials.items())
-        ]
-        return Group(*lines, Text("Ctrl-C ends", style="dim"))
+        return Group(*lines, *self._said.lines(), Text("Ctrl-C ends", style="dim"))
 
     def _source_line(self, source: str) -> Text:
         state = self._states.get(source)

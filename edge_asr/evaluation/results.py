@@ -47,17 +47,23 @@ class _File(msgspec.Struct, frozen=True):
 
 def as_json(run: Run, scored: Sequence[Scored], summaries: Sequence[Summary]) -> str:
     """Return everything as one JSON object."""
-    clips = [
-        {
-            "system": each.system,
-            "clip": asdict(each.clip) | {"path": str(each.clip.path)},
-            "heard": asdict(each.heard),
-            "errors": asdict(each.errors),
-        }
-        for each in scored
-    ]
+    clips = [_clip(each) for each in scored]
     found = {"run": asdict(run), "systems": [_fields(each) for each in summaries], "clips": clips}
     return msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n"
+
+
+def as_jsonl(scored: Sequence[Scored]) -> str:
+    """Return one JSON object a line: a clip, what was heard in it, and the errors."""
+    return "".join(f"{msgspec.json.encode(_clip(each)).decode()}\n" for each in scored)
+
+
+def _clip(each: Scored) -> dict[str, Any]:
+    return {
+        "system": each.system,
+        "clip": asdict(each.clip) | {"path": str(each.clip.path)},
+        "heard": asdict(each.heard),
+        "errors": asdict(each.errors),
+    }
 
 
 def read_results(path: Path) -> tuple[Run, list[Scored]]:

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 
 from edge_asr.accounts import account_fields, alarm_fields, span_fields
 from edge_asr.clock import now
-from edge_asr.entries import EXPORTS, end_utc_ns, fields, version_fields
+from edge_asr.entries import EXPORTS, fields, utterance_fields
 from edge_asr.formats import rfc3339
 from edge_asr.serve.asked import FILTERS, MAX_PAGE, Asked, midnight_ns, utterance
 from edge_asr.serve.problems import GONE, NOT_FOUND, ProblemError
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from edge_asr.records import Utterance
     from edge_asr.store import Store
     from edge_asr.store.log import Entry
 
-_GAP_MARGIN_NS = 60_000_000_000
 _LINES_AT_ONCE = 200
 _BIGGEST_ID = 10**18 - 1
 _LATEST_NS = (1 << 62) - 1
@@ -65,44 +63,6 @@ async def one_utterance(request: Request) -> Response:
             lambda store: utterance_fields(store, utterance(store, name))
         )
     )
-
-
-def utterance_fields(store: Store, found: Utterance) -> dict[str, Any]:
-    """Return all about an utterance as JSON."""
-    corrected_ns = store.corrected_utc_ns(found.start)
-    standing = store.transcripts.latest(found.utterance_id)
-    failure = store.transcripts.failures.of(found.utterance_id)
-    gaps = store.gaps.between(
-        found.start.utc_ns - _GAP_MARGIN_NS, end_utc_ns(found) + _GAP_MARGIN_NS, found.source
-    )
-    return {
-        "utterance_id": found.utterance_id,
-        "uid": found.uid,
-        "source": found.source,
-        "start_utc": rfc3339(found.start.utc_ns),
-        "start_utc_corrected": None if corrected_ns is None else rfc3339(corrected_ns),
-        "end_utc": rfc3339(end_utc_ns(found)),
-        "duration_s": round(found.duration_s, 3),
-        "end_reason": found.end_reason.value,
-        "clock_quality": found.start.clock_quality.value,
-        "audio_sha256": found.audio_sha256,
-        "has_sound": (store.state_dir / found.audio_path).is_file(),
-        "standing_version": None if standing is None else standing.version,
-        "versions": [
-            version_fields(version) for version in store.transcripts.versions(found.utterance_id)
-        ],
-        "redacted": store.integrity.redacted_because(found.utterance_id),
-        "failure": None if failure is None else failure.error,
-        "gaps": [
-            {
-                "kind": each.gap.kind.value,
-                "start_utc": rfc3339(each.gap.start.utc_ns),
-                "duration_s": round(each.gap.duration_s, 3),
-                "detail": each.gap.detail,
-            }
-            for each in gaps
-        ],
-    }
 
 
 async def audio(request: Request) -> Response:

@@ -13,7 +13,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Self
 
-from edge_asr.store.files import file_errors, make_directory
+from edge_asr.store.files import file_errors, give_to_owner, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,11 +41,24 @@ class Feed:
         now_s = time.monotonic()
         if now_s - self._looked_at_s >= _LOOK_S:
             self._looked_at_s = now_s
-            try:
-                self._sockets = [path.name for path in self._folder.glob("*.sock")]
-            except OSError:
-                self._sockets = []
+            self._sockets = self._those_who_look()
         return bool(self._sockets)
+
+    def _those_who_look(self) -> list[str]:
+        """Return the names of the sockets; one that was killed leaves a file, and hears nothing."""
+        try:
+            names = [path.name for path in self._folder.glob("*.sock")]
+        except OSError:
+            names = []
+        return [name for name in names if self._is_heard(name)]
+
+    def _is_heard(self, name: str) -> bool:
+        try:
+            with _socket() as asking, _short_path(self._folder) as folder:
+                asking.connect(f"{folder}/{name}")
+        except OSError:
+            return False
+        return True
 
     def tell(self, message: bytes) -> None:
         """Send a message to each onlooker. If one does not take it, nothing happens."""
@@ -61,6 +74,7 @@ class Onlooker:
     """Hears what the loops tell, while it is open."""
 
     def __init__(self, state_dir: Path, name: str) -> None:
+        self._state_dir = state_dir
         self._folder = state_dir / FOLDER
         self._name = f"{name}.sock"
         self._socket: socket.socket | None = None
@@ -79,6 +93,7 @@ class Onlooker:
                 with _short_path(self._folder) as folder:
                     heard.bind(f"{folder}/{self._name}")
                 (self._folder / self._name).chmod(0o600)
+                give_to_owner(self._state_dir, self._folder, self._folder / self._name)
             except OSError:
                 heard.close()
                 raise

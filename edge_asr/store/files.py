@@ -63,6 +63,14 @@ def make_directory(path: Path) -> None:
     sync(path.parent)
 
 
+def give_to_owner(state_dir: Path, *paths: Path) -> None:
+    """Let the owner of a state directory use what root made in it."""
+    if os.geteuid() == 0:
+        owner = state_dir.stat()
+        for path in paths:
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def lock_file(path: Path, *, create: bool) -> int | None:
     """Open a file and lock it for this process, as long as the descriptor is open.
 

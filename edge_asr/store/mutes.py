@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from edge_asr.store.events import EventKind, record
-from edge_asr.store.files import OWNER_ONLY, file_errors, make_directory, sync
+from edge_asr.store.files import OWNER_ONLY, file_errors, give_to_owner, make_directory, sync
 from edge_asr.store.locks import name_on_disk
 
 if TYPE_CHECKING:
@@ -64,18 +64,11 @@ class MuteFiles:
                 make_directory(self._directory)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
                 os.close(os.open(path, flags, OWNER_ONLY))
-                self._give_to_owner(self._directory, path)
+                give_to_owner(self._state_dir, self._directory, path)  # the listener looks at it
             else:
                 path.unlink(missing_ok=True)
             if self._directory.is_dir():
                 sync(self._directory)
-
-    def _give_to_owner(self, *paths: Path) -> None:
-        """Let the listener's user look at what root made."""
-        if os.geteuid() == 0:
-            owner = self._state_dir.stat()
-            for path in paths:
-                os.chown(path, owner.st_uid, owner.st_gid)
 
     def _path(self, source: str) -> Path:
         return self._directory / name_on_disk(source)

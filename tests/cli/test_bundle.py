@@ -54,6 +54,7 @@ def test_bundles_are_listed_with_what_they_can(run, bundles):
         str(bundles / "tiny"),
     ]
     (entry,) = json.loads(run("list", "--format", "json").stdout)
+    assert json.loads(run("list", "--format", "jsonl").stdout) == entry
     assert entry["size_bytes"] == 9
     assert entry["problem"] is None
 
@@ -85,6 +86,7 @@ def test_a_bundle_is_described(run, bundles, by_path):
     assert facts["source.origin"] == "a test"
     assert facts["quality.wer.int8"] == "0.06"
     described = json.loads(run("info", name, "--format", "json").stdout)
+    assert json.loads(run("info", name, "--format", "jsonl").stdout) == described
     assert described["quality"]["wer"]["float"] == 0.05
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_asr.cli.devices import advice
+from edge_asr.cli.placement import advice
 from tests.virtual_microphone import sound_directory, virtual_microphone
 
 __all__ = ["sound_directory", "virtual_microphone"]
@@ -55,6 +55,18 @@ def test_levels_in_a_pipe_are_plain_lines_with_advice(program, virtual_microphon
     last = result.stdout.splitlines()[-1]
     assert last.endswith("good")
     assert "peak  -12.0 dB" in last
+    assert "loudest tenth 0 dB above it: speech does not stand out" in result.stderr
+
+
+@pytest.mark.microphone
+def test_levels_can_be_read_by_programs(program, virtual_microphone):
+    arguments = ("levels", "--device", "name:vmic", "--seconds", "4", "--format", "jsonl")
+    result = program.run(*arguments, **virtual_microphone.variables)
+    assert result.returncode == 0, result.stderr
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert last["state"] == "hearing"
+    assert last["advice"].startswith("nothing but zeros")
+    assert "background_dbfs" not in last  # zeros say nothing about a place
 
 
 @pytest.mark.microphone

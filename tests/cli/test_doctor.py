@@ -239,6 +239,9 @@ def test_words_and_json_say_the_same(program):
     for check in report["checks"]:
         if check["name"] not in {"memory", "disk"}:  # these change between two calls
             assert check["sentence"] in words.stdout
+    lines = program.run("doctor", "--format", "jsonl").stdout.splitlines()
+    names = [json.loads(line)["name"] for line in lines]
+    assert names == [check["name"] for check in report["checks"]]
     assert words.stdout.rstrip().endswith(".")
     assert "Traceback" not in words.stderr
 

@@ -211,6 +211,18 @@ def test_words_and_how_sure_the_model_was_are_exported_and_shown(state):
     ) in shown
 
 
+def test_show_tail_and_gaps_are_read_by_programs_too(state):
+    (shown,) = rows(call(state, "show", "3", "--format", "jsonl"))
+    assert [version["text"] for version in shown["versions"]] == ["Pumb eight", "Pump eight"]
+    assert shown["standing_version"] == 2
+    assert [gap["kind"] for gap in shown["gaps"]] == ["overflow"]
+    last = rows(call(state, "tail", "-n", "2", "--format", "jsonl"))
+    assert [list(row) for row in last] == [KEYS] * 2
+    assert last[0]["text"] == "Bitte\t=die Polizei rufen"
+    (gap,) = rows(call(state, "gaps", "--format", "jsonl"))
+    assert (gap["source"], gap["duration_s"], gap["detail"]) == ("gate", 0.5, "late")
+
+
 def test_show_tells_why_an_utterance_has_no_text(state):
     with Store.open(state) as store:
         utterance = say(store)

@@ -108,6 +108,8 @@ def test_what_is_said_while_muted_reaches_no_disk_even_after_a_kill(program, con
     second.until(lambda event: event["event"] == "utterance")
     assert second.end(signal.SIGTERM) == 0
     assert program.run("--config", config, "mute", "--status").stdout == "mic is not muted\n"
+    as_json = program.run("--config", config, "mute", "--status", "--format", "jsonl").stdout
+    assert json.loads(as_json) == {"source": "mic", "muted": False, "since_utc": None}
     assert set(sounds(program.state)) > set(before)
 
 
