@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from edge_asr.alarms import AlarmCode
+from edge_asr.errors import DiskRefusesError
 from edge_asr.recognize import Failed, Recognized, recognize
 from edge_asr.records import ClockQuality, EndReason, Instant, Recognition, Request, Task
 from edge_asr.store import Store
@@ -70,6 +72,46 @@ def test_everything_pending_is_transcribed_oldest_first(store):
     assert [event.utterance for event in events] == said
     texts = [store.transcripts.latest(each.utterance_id).recognition.text for each in said]
     assert texts == ["loudness 0.1", "loudness 0.2", "loudness 0.3"]
+
+
+def test_a_transcript_that_the_disk_refuses_is_kept_until_it_takes_it(store, monkeypatch):
+    say(store, 0.1)
+    left = [3]
+    add_first = store.transcripts.add_first
+
+    def refuse(*arguments, **named):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise DiskRefusesError("the disk is full; make room")
+        return add_first(*arguments, **named)
+
+    monkeypatch.setattr(store.transcripts, "add_first", refuse)
+    monkeypatch.setattr("edge_asr.insisting.RETRY_S", 0.01)
+    recognizer, stop = Recognizer(), threading.Event()
+    seen = []
+
+    def observe(event):
+        seen.append(event)
+        if isinstance(event, Recognized):
+            stop.set()
+
+    run(store, recognizer, observe=observe, stop=stop, until_idle=False)
+    at_once, logged, cleared, _recognized = seen
+    assert (at_once.code, at_once.active) == (AlarmCode.DISK_REFUSES, True)
+    assert (logged.active, cleared.active) == (True, False)
+    assert recognizer.heard == [0.1]  # it was not heard again
+    assert [alarm.cleared is not None for alarm in store.alarms.between()] == [True]
+
+
+def test_until_idle_does_not_wait_for_a_full_disk(store, monkeypatch):
+    say(store, 0.1)
+
+    def refuse(*_arguments, **_named):
+        raise DiskRefusesError("the disk is full; make room")
+
+    monkeypatch.setattr(store.transcripts, "add_first", refuse)
+    with pytest.raises(DiskRefusesError):
+        run(store, Recognizer())
 
 
 def test_one_that_fails_does_not_stop_the_others_and_is_left_alone_after_three_tries(store):

@@ -29,7 +29,14 @@ from edge_asr.store.chain import CHAINED, append
 from edge_asr.store.damage import find_damage
 from edge_asr.store.database import BUSY_TIMEOUT_MS, DATABASE, SUSPECT_SUFFIX, Database
 from edge_asr.store.events import EventKind, record
-from edge_asr.store.files import OWNER_ONLY, file_errors, lock_file, make_directory, sync
+from edge_asr.store.files import (
+    OWNER_ONLY,
+    file_errors,
+    give_to_owner,
+    lock_file,
+    make_directory,
+    sync,
+)
 from edge_asr.store.headers import new_uid
 from edge_asr.store.kept_schema import keep_schema
 from edge_asr.store.migrating import migrate
@@ -105,7 +112,18 @@ def mend(
             _beside(path, SUSPECT_SUFFIX).unlink(missing_ok=True)
             if path.exists():
                 keep_schema(path)
+            for made in _made_in(state_dir):
+                with contextlib.suppress(FileNotFoundError):  # others come and go meanwhile
+                    give_to_owner(state_dir, made)
     return mended
+
+
+def _made_in(state_dir: Path) -> Iterator[Path]:
+    """Yield what may have been made here, by root perhaps, and belongs to the state directory."""
+    yield from state_dir.glob(f"{DATABASE}*")
+    for folder in (state_dir / "locks", state_dir / DAMAGED):
+        if folder.is_dir():
+            yield from (folder, *folder.iterdir())
 
 
 def note_suspicion(state_dir: Path) -> None:

@@ -14,7 +14,7 @@ from edge_asr.cli.checks import services_from
 from edge_asr.cli.findings import Verdict
 from edge_asr.store import Store
 from edge_asr.store.locks import listener_lock
-from tests.store.speech import say
+from tests.store.speech import say, write_down
 
 NO_MICROPHONE = "</usr/share/alsa/alsa.conf>\n"
 
@@ -195,6 +195,45 @@ def test_a_database_that_is_none_is_a_problem(doctor, program):
     (program.state / "log.sqlite3").write_bytes(b"this is no database" * 100)
     found, status = doctor()
     assert (only(found, "backlog")[0], status) == ("problem", 1)
+
+
+def test_a_damaged_database_is_told_of_and_repaired_on_request(doctor, program):
+    with Store.open(program.state) as store:
+        write_down(store, say(store))
+    assert program.run("log", "repair").stdout == "the database is whole\n"
+    (program.state / "log.sqlite3").write_bytes(b"a letter, and no database" * 400)
+    found, status = doctor()
+    assert status == 1
+    assert only(found, "log")[1] == "The database is damaged: file is not a database."
+    verified = program.run("log", "verify")
+    assert verified.returncode == 1
+    assert "damaged, or not a database" in verified.stderr
+    repaired = program.run("log", "repair")
+    assert repaired.returncode == 0, repaired.stderr
+    assert "1 utterances were taken in from their sound" in repaired.stdout
+    verdict, sentence, remedy = only(doctor()[0], "alarms")
+    assert verdict == "warning"
+    assert "LOG-DAMAGED" in sentence
+    assert "edge-asr log repair" in remedy
+    assert "is cleared" in program.run("log", "repair").stdout
+    assert only(doctor()[0], "alarms")[1] == "No alarm is active."
+
+
+def test_what_root_repairs_in_a_users_store_belongs_to_that_user(program):
+    nobody = 65534
+    Store.open(program.state).__exit__(None, None, None)
+    (program.state / "log.sqlite3").write_bytes(b"a letter, and no database" * 400)
+    for path in (program.state, *program.state.rglob("*")):
+        os.chown(path, nobody, nobody)
+    assert program.run("log", "repair").returncode == 0
+    assert {path.stat().st_uid for path in program.state.rglob("*")} == {nobody}
+
+
+def test_a_repair_where_nothing_was_recorded_is_one_sentence(program):
+    result = program.run("log", "repair")
+    assert result.returncode == 1
+    assert "nothing was recorded here yet" in result.stderr
+    assert not program.state.exists()
 
 
 def test_a_state_directory_that_is_a_file_is_a_problem(doctor, program):
