@@ -170,6 +170,6 @@ $(VENV)/.export: $(VENV)/.run
 
 $(VENV)/.test: $(VENV)/.export $(VENV)/.apt-test
 	echo "set-up: what the tests need"
-	$(BIN)/python -m pip install --quiet --editable '.[serve,mqtt,wyoming]'
+	$(BIN)/python -m pip install --quiet --editable '.[serve,mqtt,wyoming,hands]'
 	$(BIN)/python -m pip install --quiet --group test --group plot --group lint
 	touch $@

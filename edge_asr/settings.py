@@ -19,6 +19,7 @@ from edge_asr.bridge_settings import (
     WyomingSettings,
 )
 from edge_asr.errors import ConfigError
+from edge_asr.hands_settings import KEY, LED, LINE, HandsSettings
 from edge_asr.records import Drafting, Drafts, Request, Task
 from edge_asr.rules import Rule
 
@@ -30,6 +31,9 @@ IN_WORDS = {
     _DEVICE: "default, card:ID, usb:VENDOR:PRODUCT[:SERIAL], port:USB-PORT or name:PATTERN",
     _LANGUAGE_CODE: "a language code such as en",
     PATH: "a path that begins with a slash, without spaces",
+    LINE: "a GPIO line such as gpiochip0:17",
+    LED: "the name of an LED below /sys/class/leds",
+    KEY: "a key such as KEY_F13 or BTN_0",
     TOPIC: "a topic of letters, digits, hyphens and slashes",
 }
 """What a pattern means, for error messages."""
@@ -260,6 +264,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wyoming: WyomingSettings = WyomingSettings()
     """Speech to text for voice assistants."""
 
+    hands: HandsSettings = HandsSettings()
+    """Keys and buttons that mute, and lights."""
+
     def microphone(self, name: str) -> MicrophoneSettings:
         """Return the settings of the microphone called ``name``.
 
@@ -288,5 +295,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "mqtt": MqttSettings,
     "hooks[]": HookSettings,
     "wyoming": WyomingSettings,
+    "hands": HandsSettings,
 }
 """Path of a section in the file -> its settings; ``[]`` stands for one entry of a list."""

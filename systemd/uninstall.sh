@@ -27,7 +27,7 @@ staging || [ "$(id -u)" = 0 ] || fail "must run as root"
 stop_services() {
   if systemd_runs; then systemctl stop 'edge-asr*'; fi
   rm -f /etc/systemd/system/*.wants/edge-asr{.target,-recognize.service,-listen@*.service,-serve.socket} \
-    /etc/systemd/system/*.wants/edge-asr-{hooks.service,metrics.timer,publish.service,wyoming.socket}
+    /etc/systemd/system/*.wants/edge-asr-{hands.service,hooks.service,metrics.timer,publish.service,wyoming.socket}
 }
 
 remove_files() {
@@ -36,7 +36,7 @@ remove_files() {
     root=$DESTDIR/usr/lib link=$DESTDIR/usr/bin/edge-asr share=$DESTDIR/usr/share
   fi
   rm -f "$root"/systemd/system/edge-asr{.target,-recognize.service,-listen@.service,-serve.service,-serve.socket} \
-    "$root"/systemd/system/edge-asr-{hooks.service,metrics.service,metrics.timer,publish.service} \
+    "$root"/systemd/system/edge-asr-{hands.service,hooks.service,metrics.service,metrics.timer,publish.service} \
     "$root"/systemd/system/edge-asr-wyoming.{service,socket} \
     "$root"/{sysusers.d,tmpfiles.d}/edge-asr.conf \
     "$root/udev/rules.d/72-edge-asr.rules" \

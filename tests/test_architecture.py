@@ -22,6 +22,7 @@ LAYERS = (
     {
         "settings",
         "bridge_settings",
+        "hands_settings",
         "settings_schema",
         "rules",
         "config",
@@ -58,6 +59,7 @@ LAYERS = (
         "entries",
         "accounts",
         "mute_switch",
+        "hands",
     },
     {"cli"},
 )
@@ -68,10 +70,13 @@ DOORS = {
     "apsw": {"store/"},
     "click": {"cli/"},
     "jiwer": {"evaluation/scoring.py"},
+    "evdev": {"hands/key.py"},
+    "gpiod": {"hands/line.py"},
     "cryptography": {"verify_log.py", "store/signing.py"},
     "msgspec": {
         "settings.py",
         "bridge_settings.py",
+        "hands_settings.py",
         "settings_schema.py",
         "rules.py",
         "config.py",

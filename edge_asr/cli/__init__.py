@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retranscribe": ("edge_asr.cli.passes:retranscribe", "Transcribe what is stored again."),
     "mute": ("edge_asr.cli.mute:mute", "Record nothing until it is unmuted."),
     "unmute": ("edge_asr.cli.mute:unmute", "Record again what was muted."),
+    "hands": ("edge_asr.cli.hands:hands", "Mute by a key or a button; a light shows it."),
     "devices": ("edge_asr.cli.devices:devices", "List the microphones of this machine."),
     "levels": ("edge_asr.cli.devices:levels", "Show how loud a microphone hears, live."),
     "log": ("edge_asr.cli.log:log", "Read what was said: tail, show, search, export."),

@@ -42,6 +42,7 @@ def test_the_schema_is_json(program):
     assert set(json.loads(result.stdout)["$defs"]["Config"]["properties"]) == {
         "backlog",
         "corrections",
+        "hands",
         "hooks",
         "liveness",
         "microphones",

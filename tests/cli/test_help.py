@@ -58,7 +58,17 @@ def test_what_the_examples_show_are_commands_and_options_that_there_are():
 
 PRINTS_NO_RECORDS = {
     # What they print is of one form, and made for programs, or a line about what was done.
-    *("run", "serve", "publish", "hooks", "wyoming", "unmute", "completion", "retranscribe"),
+    *(
+        "run",
+        "serve",
+        "publish",
+        "hooks",
+        "hands",
+        "wyoming",
+        "unmute",
+        "completion",
+        "retranscribe",
+    ),
     *("metrics", "bundle prepare", "config check", "config schema", "log head", "log hold"),
     *("log key", "log polish", "log prune", "log redact", "log release", "log repair"),
     *("log snapshot", "log verify"),

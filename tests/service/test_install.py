@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = ROOT / "systemd"
 UNITS = (
+    "edge-asr-hands.service",
     "edge-asr-hooks.service",
     "edge-asr-listen@.service",
     "edge-asr-metrics.service",
@@ -186,7 +187,7 @@ def test_another_prefix_is_in_the_units_too(tmp_path, wheel, bundles):
     root = tmp_path / "root"
     result = script("install.sh", wheel, DESTDIR=root, PREFIX="/srv/hear", BUNDLES=bundles)
     assert result.returncode == 0, result.stderr
-    for unit in UNITS[:2]:
+    for unit in UNITS[1:3]:
         text = (root / "usr/lib/systemd/system" / unit).read_text(encoding="utf-8")
         assert "ExecStart=/srv/hear/bin/edge-asr --config /etc/edge-asr/config.yaml" in text
     assert (root / "srv/hear/bin/edge-asr").is_file()

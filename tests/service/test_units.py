@@ -13,11 +13,12 @@ from edge_asr.settings import SECTIONS
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
 SERVICES = ["edge-asr-listen@.service", "edge-asr-recognize.service", "edge-asr-serve.service"]
-BRIDGES = ["edge-asr-hooks.service", "edge-asr-wyoming.service"]
+BRIDGES = ["edge-asr-hands.service", "edge-asr-hooks.service", "edge-asr-wyoming.service"]
 NETWORKED = "edge-asr-publish.service"
 JOBS = ["edge-asr-metrics.service"]
 """Those that a timer starts, and that end by themselves."""
 HIGHEST_EXPOSURE = {
+    "edge-asr-hands.service": 0.6,
     "edge-asr-hooks.service": 0.2,
     "edge-asr-metrics.service": 0.2,
     "edge-asr-wyoming.service": 0.4,
@@ -72,6 +73,7 @@ def test_systemd_finds_no_fault_in_the_units(analyze, runnable_units):
         "edge-asr-serve.socket",
         "edge-asr-metrics.service",
         "edge-asr-metrics.timer",
+        "edge-asr-hands.service",
         "edge-asr-hooks.service",
         "edge-asr-wyoming.service",
         "edge-asr-wyoming.socket",
@@ -144,6 +146,15 @@ def test_only_the_listener_reaches_the_sound_cards_and_nothing_else():
     assert listen["SupplementaryGroups"] == "audio"
     assert recognize["PrivateDevices"] == "yes"
     assert "SupplementaryGroups" not in recognize
+
+
+def test_hands_reach_keys_and_gpio_lines_and_no_microphone():
+    service = Unit("edge-asr-hands.service")["Service"]
+    assert service["DevicePolicy"] == "closed"
+    unit = (SYSTEMD / "edge-asr-hands.service").read_text(encoding="utf-8")
+    allowed = re.findall("^DeviceAllow=(.*)", unit, re.MULTILINE)
+    assert allowed == ["char-input r", "char-gpiochip rw"]
+    assert service["SupplementaryGroups"] == "input"
 
 
 def test_hearing_comes_before_understanding():
