@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -14,6 +14,7 @@ from edge_asr.clock import now
 from edge_asr.errors import DatabaseDamagedError, DiskRefusesError, EdgeAsrError, StoreError
 from edge_asr.store import Store
 from edge_asr.store.mending import mend, note_suspicion
+from edge_asr.store.reserve import give_up_reserve, lay_up_reserve
 
 if TYPE_CHECKING:
     import threading
@@ -62,6 +63,8 @@ def opened_when_there_is_room(
 ) -> Iterator[tuple[Store, T]]:
     """Open the store as :func:`open_store` does; while the disk refuses, say so and try again.
 
+    A reserve is given up first, and laid up again where there is plenty of room.
+
     Args:
         context: which store.
         notifier: is told that the start is over, and how it is: a full disk is a state.
@@ -85,6 +88,8 @@ def opened_when_there_is_room(
                 except DiskRefusesError as error:
                     if not waits:
                         raise
+                    if give_up_reserve(context.state_dir):
+                        continue
                     if refused is None:
                         refused = (str(error), time.monotonic())
                         show(AlarmChange(AlarmCode.DISK_REFUSES, active=True, detail=str(error)))
@@ -96,6 +101,8 @@ def opened_when_there_is_room(
             if stop.wait(RETRY_S):
                 notifier.stopping()
                 raise click.exceptions.Exit
+        with suppress(StoreError):
+            lay_up_reserve(context.state_dir)
         yield store, claimed
 
 

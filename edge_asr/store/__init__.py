@@ -8,6 +8,7 @@
     ├── open/                   utterances that are being spoken
     ├── muted/                  a file for each source that is muted
     ├── rejected/               what was nearly taken for speech, for a while; no part of the log
+    ├── reserve                 room for a start that finds the disk full
     ├── damaged/                what a repair could not use, and damaged databases; never deleted
     ├── locks/                  one recognizer, one listener for each source
     ├── feed/                   sockets of those who look on

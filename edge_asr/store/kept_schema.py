@@ -177,7 +177,11 @@ def _schema_pages(path: Path) -> Pages:
         head = page[_HEADER_BYTES:] if number == 1 else page
         if head[:1] == bytes([_INTERIOR]):
             n_cells = int.from_bytes(head[3:5], "big")
-            places = struct.unpack_from(f">{n_cells}H", head, _CELL_POINTERS)
+            pointers = [
+                head[at : at + 2] for at in range(_CELL_POINTERS, _CELL_POINTERS + 2 * n_cells, 2)
+            ]
+            places = [int.from_bytes(pointer, "big") for pointer in pointers]
             children = [page[place : place + 4] for place in places] + [head[8:12]]
-            pending += [int.from_bytes(child, "big") for child in children]
+            # Half of a page that is whole in the write-ahead log may say anything.
+            pending += [child for raw in children if (child := int.from_bytes(raw, "big"))]
     return pages

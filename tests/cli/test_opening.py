@@ -12,6 +12,7 @@ from edge_asr.cli import opening
 from edge_asr.cli.opening import open_store, opened_when_there_is_room
 from edge_asr.errors import DatabaseDamagedError, DiskRefusesError, RequestError, StoreError
 from edge_asr.store import DATABASE, Store
+from edge_asr.store.reserve import RESERVE
 from edge_asr.systemd import Notifier
 from tests.store.speech import say, write_down
 
@@ -68,6 +69,23 @@ def test_a_disk_that_refuses_is_asked_until_it_takes_everything(context, monkeyp
         assert [alarm.code for alarm in store.alarms.between()] == ["DISK-REFUSES"]
         assert store.alarms.active() == []
     assert [change.active for change in seen] == [True, False]
+
+
+def test_a_reserve_is_given_up_before_anybody_waits(context, monkeypatch):
+    with opened(context, []):
+        assert (context.state_dir / RESERVE).exists()
+    real = opening.mend
+
+    def mend_if_there_is_room(state_dir, **named):
+        if (state_dir / RESERVE).exists():
+            refused()
+        return real(state_dir, **named)
+
+    monkeypatch.setattr(opening, "mend", mend_if_there_is_room)
+    seen = []
+    with opened(context, seen):
+        pass
+    assert seen == []
 
 
 def test_whoever_is_told_to_stop_does_not_wait_for_room(context, monkeypatch):

@@ -146,6 +146,37 @@ def test_a_start_on_a_full_disk_is_a_state(boards, brief, mounted, tally, is_new
     is_whole(board.state)
 
 
+def test_a_start_on_a_full_disk_hears_at_once_where_there_was_a_reserve(
+    boards, brief, whole, mounted, tally
+):
+    row = tally("listen started on a full disk, with the reserve of an earlier start")
+    board = boards("full")
+    mounted("-t", "tmpfs", "-o", "size=96m,mode=700", "tmpfs", place=board.state)
+    assert board.listen("--wav", brief, "--fast").join() == 0
+    assert (board.state / "reserve").stat().st_size > 0
+    fill(board.state / "ballast")
+    listening = board.listen("--wav", brief)
+    listening.wait_for(lambda event: event["event"] == "level")
+    assert not (board.state / "reserve").exists()
+    fill(board.state / "more ballast")  # others take what is left of it
+    listening.wait_for(says_the_disk_refuses)
+    time.sleep(3.0)
+    for ballast in board.state.glob("*ballast"):
+        ballast.unlink()
+    freed_s = time.monotonic()
+    told_s, _ = listening.wait_for(says_the_disk_takes)
+    row.recovered_s.append(told_s - freed_s)
+    row.injected = 1
+    assert listening.join() == 0, board.said_on_stderr()
+    stored = [sound_of(board.state, found) for found in rows(board.state)]
+    counts = [sum(np.array_equal(sound, other) for other in stored) for sound in whole]
+    row.lost = sum(max(0, 2 - n) for n in counts)  # heard twice: with room, and without
+    assert row.lost == 0, counts
+    board.finish()
+    assert (board.state / "reserve").exists()  # the next start laid it up again
+    is_whole(board.state)
+
+
 @pytest.mark.usefixtures("whole_form")
 def test_a_full_disk_holds_a_transcript_back_and_loses_none(boards, brief, mounted, tally):
     row = tally("disk full while transcribing")
