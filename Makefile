@@ -93,7 +93,8 @@ build/peers/.made: pyproject.toml
 	build/peers/bin/pip install --quiet --upgrade 'pip>=25.1'
 	amx=$$(grep -q amx_tile /proc/cpuinfo && echo '-mno-amx-tile -mno-amx-int8 -mno-amx-bf16' || true)
 	CFLAGS="$$amx" CXXFLAGS="$$amx" BUILD_SHARED_LIBS=OFF CMAKE_POSITION_INDEPENDENT_CODE=ON GGML_NATIVE=ON \
-	  build/peers/bin/pip install --quiet --no-binary pywhispercpp --group bench
+	  build/peers/bin/pip install --quiet --no-cache-dir --no-binary pywhispercpp \
+	  --group bench
 	touch $@
 
 # BENCH_ARGS adds options, e.g. BENCH_ARGS="--llama PROGRAM --gguf FILE --mmproj FILE".
