@@ -87,7 +87,7 @@ peers: build/peers/.made ## install what Whisper is measured beside, in an envir
 
 # whisper.cpp is compiled for this processor: its wheel is for old ones. Not for AMX, where it crashes
 # (llama.cpp's issue 20824).
-build/peers/.made: pyproject.toml
+build/peers/.made:
 	echo "the peers; whisper.cpp is compiled, which takes some minutes"
 	$(PYTHON) -m venv build/peers
 	build/peers/bin/pip install --quiet --upgrade 'pip>=25.1'
