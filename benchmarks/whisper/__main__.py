@@ -8,6 +8,7 @@ else the machine does falls on all alike. Figures are medians. Peers are faster-
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.whisper.accuracy import measure_accuracy
 from benchmarks.whisper.archive import measure_archive
 from benchmarks.whisper.bench import WHISPER_CPP, Bench
+from benchmarks.whisper.contest import WorkerError
 from benchmarks.whisper.ggml import Format
 from benchmarks.whisper.growth import measure_growth
 from benchmarks.whisper.idle import measure_idle
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _GROWTH_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 _HOUR_S = 3600.0
+_PANELS = {"utterances": "Utterances and a full window", "growth": "Files"}
+"""Measurements that are drawn."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -94,9 +98,7 @@ def measurements(bench: Bench, largest: str, plan: Plan) -> dict[str, Callable[[
         "latency": lambda: measure_latency(
             bench, largest, n_threads=n_threads, repeats=plan.latency_repeats
         ),
-        "start": lambda: measure_start(bench, largest, n_threads=n_threads, repeats=plan.repeats),
         "memory": lambda: measure_memory(bench, n_threads=n_threads),
-        "idle": lambda: measure_idle(bench, sounds=plan.idle_sounds, seconds=plan.idle_s),
         "archive": lambda: measure_archive(
             bench,
             largest,
@@ -104,10 +106,12 @@ def measurements(bench: Bench, largest: str, plan: Plan) -> dict[str, Callable[[
             minutes=plan.archive_min,
             repeats=plan.archive_repeats,
         ),
+        "accuracy": lambda: measure_accuracy(bench, per_language=plan.accuracy_clips),
+        "start": lambda: measure_start(bench, largest, n_threads=n_threads, repeats=plan.repeats),
+        "idle": lambda: measure_idle(bench, sounds=plan.idle_sounds, seconds=plan.idle_s),
         "growth": lambda: measure_growth(
             bench, largest, n_threads=n_threads, lengths_s=plan.growth_s
         ),
-        "accuracy": lambda: measure_accuracy(bench, per_language=plan.accuracy_clips),
     }
 
 
@@ -192,13 +196,55 @@ def main(
         wanted = measurements(bench, names[-1], plan)
         if unknown := set(only) - set(wanted):
             raise click.UsageError(f"no measurement {min(unknown)!r}; there is {', '.join(wanted)}")
-        found = {name: make() for name, make in wanted.items() if not only or name in only}
-    json_file.write_bytes(msgspec.json.encode({"about": about, "measured": found}))
-    _draw(plot, found)
-    text = as_markdown(about, list(found.values()))
-    click.echo(text)
-    if page is not None:
-        put_between_markers(page, text)
+        report = _Report(about, page, plot, json_file)
+        for name, make in wanted.items():
+            if not only or name in only:
+                report.measure(name, make)
+    click.echo(report.markdown)
+    if report.failures:
+        raise click.ClickException("; ".join(report.failures))
+
+
+class _Report:
+    """What was found so far: written after each measurement, so that none is lost with the next."""
+
+    def __init__(self, about: list[str], page: Path | None, plot: Path, json_file: Path) -> None:
+        self._about = about
+        self._page = page
+        self._plot = plot
+        self._json_file = json_file
+        self._found: dict[str, Measured] = {}
+        self.failures: list[str] = []
+
+    def measure(self, name: str, make: Callable[[], Measured]) -> None:
+        """Make one measurement; where a system fails, say so and go on."""
+        started = time.perf_counter()
+        try:
+            self._found[name] = make()
+        except WorkerError as error:
+            self.failures.append(f"{name}: {error}")
+            click.echo(self.failures[-1], err=True)
+            return
+        click.echo(f"{name} took {time.perf_counter() - started:.0f} s", err=True)
+        written = {"about": self._about, "measured": self._found}
+        self._json_file.write_bytes(msgspec.json.encode(written))
+        panels: dict[str, Curves] = {
+            title: self._found[each].curves
+            for each, title in _PANELS.items()
+            if each in self._found
+        }
+        if panels:
+            draw(self._plot, panels)
+        if self._page is not None:
+            put_between_markers(self._page, self.markdown)
+
+    @property
+    def markdown(self) -> str:
+        """The machine, the ratios, the tables."""
+        lines = "\n".join(f"* {line}" for line in self._about)
+        ratios = [ratio for each in self._found.values() for ratio in each.ratios]
+        tables = [table.markdown for each in self._found.values() for table in each.tables]
+        return "\n\n".join([lines, ratio_table(ratios).markdown, *tables])
 
 
 def _plan(*, hour: bool, quick: bool, repeats: int | None) -> Plan:
@@ -222,23 +268,6 @@ def _in_fastest_format(bench: Bench, name: str, n_threads: int) -> tuple[Bench, 
         entrants[kind] = replace(entrant, name=f"{WHISPER_CPP} {kind}")
     kind, times = fastest_format(entrants, call)
     return replace(bench, ggml=kind), times
-
-
-def _draw(plot: Path, found: dict[str, Measured]) -> None:
-    panels: dict[str, Curves] = {
-        "Utterances and a full window": found.get("utterances", Measured()).curves,
-        "Files": found.get("growth", Measured()).curves,
-    }
-    if any(panels.values()):
-        draw(plot, panels)
-
-
-def as_markdown(about: list[str], found: list[Measured]) -> str:
-    """Return everything as Markdown: the machine, the ratios, the tables."""
-    lines = "\n".join(f"* {line}" for line in about)
-    ratios = [ratio for each in found for ratio in each.ratios]
-    tables = [table.markdown for each in found for table in each.tables]
-    return "\n\n".join([lines, ratio_table(ratios).markdown, *tables])
 
 
 if __name__ == "__main__":

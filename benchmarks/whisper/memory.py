@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _WANTED = 1 / 0.8
 _MB = 1e6
-_ROUNDS = 3
-_LOOK_S = 0.02
+_ROUNDS = 2
+_LOOK_S = 0.1
 _HEADS = ["Model", "System", "Peak resident", "anonymous", "file-backed"]
 _HEADS += ["After utterances, resident", "anonymous", "file-backed"]
 

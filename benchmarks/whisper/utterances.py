@@ -1,4 +1,4 @@
-"""Speed of utterances of 2 to 10 s, and of a window of 30 s that is full of speech."""
+"""Speed of utterances of 2 to 10 s, and of speech that needs the full window of 30 s."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from benchmarks.whisper.contest import Turns
 
 LENGTHS_S = (2.0, 3.0, 5.0, 7.0, 10.0)
-WINDOW_S = 30.0
+WINDOW_S = 28.0
+"""Less than 30: without silence behind it, Whisper sometimes takes the first pause for the end."""
 _WANTED = {FASTER_WHISPER: (6.0, 1.5), WHISPER_CPP: (6.0, None)}
 """How many times faster, in utterances and in the full window."""
 _HEADS = ["Model", "Threads", "Sound", "System", "Median", "RTFx", "CPU s per s of sound"]

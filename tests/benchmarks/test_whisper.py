@@ -19,7 +19,7 @@ from benchmarks.whisper.ggml import Format, their_name, write_ggml
 from benchmarks.whisper.page import BEGIN, END, PageError, put_between_markers
 from benchmarks.whisper.protocol import Call, Model
 from benchmarks.whisper.sounds import save_sound, strung_together, utterances
-from benchmarks.whisper.tables import Ratio, percentile, ratio_table
+from benchmarks.whisper.tables import Measured, Ratio, Table, percentile, ratio_table
 from edge_asr.audio import write_flac
 from edge_asr.evaluation.clips import Clip
 
@@ -191,13 +191,9 @@ def test_every_part_of_a_layer_has_a_name_in_whisper_cpp():
         their_name("model.encoder.layers.0.something_else.weight")
 
 
-@pytest.mark.bundle
-@pytest.mark.usefixtures("peers")
-def test_all_is_measured_and_the_tables_are_put_into_the_page(
-    bundles, sample, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(idle, "_WARM_S", 3.0)
-    monkeypatch.setenv("EDGE_ASR_BUNDLES", str(bundles))
+@pytest.fixture
+def places(peers, tmp_path):  # noqa: ARG001 (this Python is that of the peers)
+    """Return options for a run: a checkpoint to make weights of, a page, and where to write."""
     work = tmp_path / "work" / "whisper-tiny.en"
     for folder in ("source", "checkpoint"):
         (work / folder).mkdir(parents=True)
@@ -205,16 +201,33 @@ def test_all_is_measured_and_the_tables_are_put_into_the_page(
     (work / "source" / "model.bin").touch()
     page = tmp_path / "page.md"
     page.write_text(f"# Fast\n{BEGIN}\nof yesterday\n{END}\nthe end\n", encoding="utf-8")
-    places = {"speech": sample, "bundles": bundles, "work": work.parent, "peers": sys.executable}
-    places |= {"peer-models": tmp_path / "models", "page": page}
-    places |= {"plot": tmp_path / "plot.svg", "json": tmp_path / "found.json"}
-    options = [str(part) for name, place in places.items() for part in (f"--{name}", place)]
-    result = CliRunner().invoke(
-        main, ["--quick", "--bundle", "whisper-tiny.en", *options], catch_exceptions=False
-    )
+    return {
+        "work": work.parent,
+        "peers": sys.executable,
+        "peer-models": tmp_path / "models",
+        "page": page,
+        "plot": tmp_path / "plot.svg",
+        "json": tmp_path / "found.json",
+    }
+
+
+def run(places, *options):
+    """Run the benchmark in its quick form."""
+    named = [str(part) for name, place in places.items() for part in (f"--{name}", place)]
+    order = ["--quick", "--bundle", "whisper-tiny.en", *named, *options]
+    return CliRunner().invoke(main, order)
+
+
+@pytest.mark.bundle
+def test_all_is_measured_and_the_tables_are_put_into_the_page(
+    bundles, sample, places, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(idle, "_WARM_S", 3.0)
+    monkeypatch.setenv("EDGE_ASR_BUNDLES", str(bundles))
+    result = run({**places, "speech": sample, "bundles": bundles})
     assert result.exit_code == 0, result.output
 
-    text = page.read_text(encoding="utf-8")
+    text = places["page"].read_text(encoding="utf-8")
     assert text.startswith("# Fast\n")
     assert text.endswith("the end\n")
     assert "of yesterday" not in text
@@ -230,6 +243,26 @@ def test_all_is_measured_and_the_tables_are_put_into_the_page(
     assert "100.00" in theirs  # nobody said what the stand-in heard
     assert "<svg" in (tmp_path / "plot.svg").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "found.json").read_bytes())["measured"]["latency"]["ratios"]
+
+
+def test_a_measurement_that_fails_takes_no_other_with_it(places, tmp_path, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise WorkerError("the peer ended with status 1")
+
+    found = Measured([Table("Start", "Quick.", ["Command"], [["edge-asr"]])])
+    monkeypatch.setattr("benchmarks.whisper.__main__.measure_latency", fail)
+    monkeypatch.setattr("benchmarks.whisper.__main__.measure_start", lambda *_, **__: found)
+    write_flac(tmp_path / "a.flac", np.zeros(16_000, dtype=np.float32))
+    line = {"path": "a.flac", "language": "en", "text": "words"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    places |= {"speech": tmp_path, "bundles": tmp_path}
+    result = run(places, "--only", "latency", "--only", "start")
+    assert result.exit_code == 1
+    assert "Error: latency: the peer ended with status 1" in result.output
+    text = places["page"].read_text(encoding="utf-8")
+    assert "### Start" in text
+    assert "of yesterday" not in text
+    assert "### Start" in result.output
 
 
 def test_systems_hear_each_sound_in_turn_and_all_again_in_the_next_round(peers, tmp_path):
