@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -169,12 +170,21 @@ def _replace(path: Path, why: str, alive: Callable[[], None]) -> Mended:
         make_directory(aside.parent)
         for suffix in _BESIDE:
             with contextlib.suppress(FileNotFoundError):
-                os.link(_beside(path, suffix), _beside(aside, suffix))
+                _name_again(_beside(path, suffix), _beside(aside, suffix))
         sync(aside.parent)
         fresh.replace(_beside(path, _MENDED))
         sync(path.parent)
         _put_in_place(path)
     return mended
+
+
+def _name_again(path: Path, other: Path) -> None:
+    """Give a file another name; where the file system knows no second names, copy it."""
+    try:
+        os.link(path, other)
+    except PermissionError:
+        shutil.copyfile(path, other)
+        sync(other)
 
 
 def _put_in_place(path: Path) -> None:

@@ -394,6 +394,19 @@ def test_what_was_done_is_in_the_log_and_an_alarm_says_it_until_somebody_looks(s
     assert (state / "damaged" / mended.set_aside.name).is_file()
 
 
+def test_where_files_have_one_name_only_the_damaged_one_is_copied(state, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")  # FAT and its like
+
+    zero_page(state, pages_of(state, "transcripts")[1])
+    damaged = (state / DATABASE).read_bytes()
+    monkeypatch.setattr(os, "link", refuse)
+    assert mend(state) is not None
+    (kept,) = (state / "damaged").glob("log-*.sqlite3")
+    assert kept.read_bytes() == damaged
+    is_sound(state)
+
+
 def test_a_second_damage_is_another_file_and_another_event(state):
     for _ in range(2):
         zero_page(state, pages_of(state, "transcripts")[1])
