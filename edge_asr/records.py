@@ -209,6 +209,8 @@ class Request:
     punctuated: bool = False
     """Ask for punctuation and capital letters, where a bundle writes them only on request."""
     drafting: Drafting = Drafting()
+    beam: int = 5
+    """Texts that Whisper follows at once where it doubts the likeliest; 1: no others."""
 
     @property
     def sha256(self) -> str:
@@ -218,9 +220,8 @@ class Request:
             for field in fields(self)
             if (value := getattr(self, field.name)) != field.default
         }
-        return hashlib.sha256(
-            json.dumps(given, sort_keys=True, default=asdict).encode()
-        ).hexdigest()
+        text = json.dumps(given, sort_keys=True, default=asdict)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,9 +132,12 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     draft_probability_threshold: Probability = 0.2
     """For fast drafts: one whose tokens the language model all finds so likely is the text. 0.1 is
     faster and less accurate."""
+    beam: Annotated[int, msgspec.Meta(ge=1, le=16)] = 5
+    """How many texts a Whisper follows at once where it doubts the likeliest one. Such an utterance
+    takes up to twice as long; 1 leaves it at the likeliest."""
     partials: Literal["auto", "off"] = "auto"
-    """``auto`` shows what is being said while it is said, where someone looks on and the bundle can
-    (Granite), ``off`` only what was said."""
+    """``auto`` shows what is being said while it is said, where someone looks on; ``off`` only what
+    was said."""
     threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """Processor cores to recognize with. 0: as many as ``edge-asr bundle prepare`` found best, else
     all but one, or both of two."""
@@ -158,6 +161,7 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             drafting=Drafting(
                 self.drafts, self.ctc_entropy_threshold, self.draft_probability_threshold
             ),
+            beam=self.beam,
         )
 
 

@@ -48,6 +48,13 @@ _OPTIONS = (
         help="Use of the model's own draft, if it makes one: exact (the text stays the same), "
         "fast (the draft may become the text), off.",
     ),
+    click.option(
+        "--beam",
+        type=click.IntRange(1, 16),
+        metavar="N",
+        help="Texts that a Whisper follows at once where it doubts the likeliest; 1: only that.  "
+        "[default: 5]",
+    ),
 )
 
 
@@ -69,6 +76,7 @@ def request_from(
     keywords_file: Path | None = None,
     punctuated: bool | None = None,
     drafts: str | None = None,
+    beam: int | None = None,
 ) -> Request:
     """Return what is asked: what was given, else what is configured.
 
@@ -90,6 +98,7 @@ def request_from(
         keywords=(*_listed(keywords), *_lines(keywords_file)) or configured.keywords,
         punctuated=configured.punctuated if punctuated is None else punctuated,
         drafting=replace(drafting, mode=Drafts(drafts)) if drafts else drafting,
+        beam=beam or configured.beam,
     )
 
 

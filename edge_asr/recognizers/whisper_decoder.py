@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_asr.recognizers.decoding import Choice
 from edge_asr.recognizers.speculative import Verified
+from edge_asr.recognizers.whisper_branches import WhisperBranches
 from edge_asr.sessions import tensor
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class WhisperDecoder:
         self._cache: dict[str, Tensor] = {}
         self._queries: dict[int, Queries] = {}
         self._keys: dict[int, Tensor] = {}
+        self._cross: dict[str, Tensor] = {}
         self._n_positions = 0
         self.n_past = 0
         """How many tokens were fed."""
@@ -68,6 +70,7 @@ class WhisperDecoder:
         self._keys = {layer: present[f"present.{layer}.encoder.key"] for layer in self._queries}
         cross = {name.replace(_PRESENT, _PAST, 1): value for name, value in present.items()}
         kept = {name.replace(_PAST, _PRESENT, 1): value for name, value in self._cache.items()}
+        self._cross, self._bias = cross, logit_bias
         inputs = self._cache | cross | {"logit_bias": tensor(logit_bias)}
         # What is bound stays bound: each has outputs of its own.
         self._showing, self._choosing = (self._session.bind(inputs, kept) for _ in range(2))
@@ -76,7 +79,7 @@ class WhisperDecoder:
     def forget(self) -> None:
         """Let the memory of the utterance's sound go."""
         self._showing, self._choosing = (self._session.bind({}, {}) for _ in range(2))
-        self._keys = {}
+        self._keys, self._cross = {}, {}
 
     def prompt(self, token_ids: Sequence[int]) -> PromptLogits:
         """Feed tokens; return the logits of what follows each, which the caller may alter."""
@@ -115,6 +118,17 @@ class WhisperDecoder:
             scores.append(query @ keys[layer][0, head, :n_frames].T)
         found: AttentionScores = np.stack(scores) / np.sqrt(np.float32(head_dim))
         return found
+
+    def branches(self, n_past: int, n_texts: int) -> WhisperBranches:
+        """Return the decoder with several texts that begin with the first ``n_past`` tokens."""
+        return WhisperBranches(
+            self._session,
+            {name: value.numpy() for name, value in self._cross.items()},
+            {name: value.numpy() for name, value in self._cache.items()},
+            n_past,
+            self._bias,
+            n_texts,
+        )
 
     def _feed(
         self, binding: Binding, token_ids: Sequence[int], outputs: Mapping[str, Tensor]

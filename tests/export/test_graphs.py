@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration
 
+from edge_asr.recognizers.whisper_decoder import WhisperDecoder
 from edge_asr.sessions import Session, tensor
 from export.embedding import halve_embedding
 from export.original import OriginalWhisper
@@ -182,6 +183,31 @@ def test_the_decoder_chooses_among_what_the_bias_allows(encoder, decoder):
     np.testing.assert_array_equal(found["best_ids"], wanted.argmax(dim=2))
     np.testing.assert_allclose(found["best_logprobs"], wanted.amax(dim=2), atol=1e-5)
     assert not set(found["best_ids"][0]) & set(free["best_ids"][0])
+
+
+def test_texts_beside_each_other_are_those_that_were_fed_alone(encoder, decoder):
+    cross = _encode(encoder, _features(200))
+    own = WhisperDecoder(
+        decoder,
+        n_heads=N_HEADS,
+        head_dim=HEAD_DIM,
+        vocab_size=VOCAB_SIZE,
+        n_text_ctx=N_POSITIONS,
+    )
+    bias = np.zeros(VOCAB_SIZE, np.float32)
+    bias[7] = -np.inf
+    own.hear({name: tensor(value) for name, value in cross.items()}, bias, N_POSITIONS)
+    own.prompt([3, 1, 4])
+    own.verify([9, 9, 9])  # what greedy search found is not looked at
+
+    branches, texts = own.branches(3, 3), [(), (), ()]
+    steps = [([0, 1, 2], [1, 2, 3]), ([2, 0, 0], [5, 6, 7]), ([1, 1, 2], [8, 9, 2])]
+    for parents, token_ids in steps:
+        found = branches.step(parents, token_ids)
+        texts = [(*texts[at], token) for at, token in zip(parents, token_ids, strict=True)]
+        for row, text in zip(found, texts, strict=True):
+            wanted, _ = _decode(decoder, cross, [[[3, 1, 4, *text]]])
+            np.testing.assert_allclose(row, wanted["logits"][0, -1] + bias, atol=1e-3, rtol=1e-3)
 
 
 def test_greedy_tokens_are_those_of_generate(encoder, decoder, graphs, checkpoint):

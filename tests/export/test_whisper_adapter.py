@@ -7,7 +7,7 @@ import torch
 
 from edge_asr.bundle import open_bundle
 from edge_asr.recognizers.whisper import WhisperRecognizer
-from edge_asr.recognizers.whisper_window import FULL_WINDOW
+from edge_asr.recognizers.whisper_window import FULL_WINDOW, Window
 from edge_asr.records import Request
 from export.adapters import read_adapter
 from export.clips import read_waveform
@@ -189,12 +189,10 @@ def test_doubted_text_is_heard_again_in_the_full_window(
     waveform = read_waveform(speech_folder / "0.flac")
     request = Request(language="en")
     tiny_recognizer.model = msgspec.structs.replace(
-        tiny_recognizer.model, window=whisper.Window(margin=FULL_WINDOW)
+        tiny_recognizer.model, window=Window(margin=FULL_WINDOW)
     )
     full = tiny_recognizer.transcribe(waveform, request)
-    tiny_recognizer.model = msgspec.structs.replace(
-        tiny_recognizer.model, window=whisper.Window(margin=10)
-    )
+    tiny_recognizer.model = msgspec.structs.replace(tiny_recognizer.model, window=Window(margin=10))
     monkeypatch.setattr(whisper, "_TOKENS_PER_S", 0)
     monkeypatch.setattr(whisper, "_TOKENS_OF_ANY_LENGTH", 1)
     again = tiny_recognizer.transcribe(waveform, request)
