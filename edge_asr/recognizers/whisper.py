@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MAX_DURATION_S = 28.0
 """Whisper wants to hear the end: without silence behind them, 30 s lost two sentences of three."""
-SURE_LOGPROB = -0.2
+SURE_LOGPROB = -0.3
 """Mean log-probability of a text below which other texts are looked for, too."""
 _MOST_FRAMES = 3000
 """Of all texts together: each has keys and values of the sound, 12 MB for 6 s in whisper-base."""
