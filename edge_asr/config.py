@@ -14,15 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 import yaml
 
+from edge_asr.capture_settings import MicrophoneSettings, VadSettings
 from edge_asr.errors import ConfigError
-from edge_asr.settings import (
-    IN_WORDS,
-    SECTIONS,
-    Config,
-    MicrophoneSettings,
-    RecognitionSettings,
-    VadSettings,
-)
+from edge_asr.settings import IN_WORDS, SECTIONS, Config, RecognitionSettings
 from edge_asr.settings_schema import config_schema
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ LAYERS = (
     {"records", "alarms", "errors", "audio", "clock", "systemd", "thermal", "verify_log"},
     {
         "settings",
+        "capture_settings",
         "bridge_settings",
         "hands_settings",
         "settings_schema",
@@ -75,6 +76,7 @@ DOORS = {
     "cryptography": {"verify_log.py", "store/signing.py"},
     "msgspec": {
         "settings.py",
+        "capture_settings.py",
         "bridge_settings.py",
         "hands_settings.py",
         "settings_schema.py",

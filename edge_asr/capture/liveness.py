@@ -22,8 +22,8 @@ from edge_asr.capture.levels import level_of
 from edge_asr.records import SAMPLE_RATE, SourceState
 
 if TYPE_CHECKING:
+    from edge_asr.capture_settings import LivenessSettings
     from edge_asr.records import AudioChunk, SourceStatus, Waveform
-    from edge_asr.settings import LivenessSettings
 
 _NS_PER_S = 1_000_000_000
 _ZERO = 0.25 / PCM16_SCALE

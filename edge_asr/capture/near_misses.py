@@ -21,8 +21,8 @@ from edge_asr.capture.segmenter import (
     SpeechEnded,
     SpeechStarted,
 )
+from edge_asr.capture_settings import VadSettings
 from edge_asr.records import SAMPLE_RATE, RejectedBecause
-from edge_asr.settings import VadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
