@@ -26,7 +26,7 @@ apt_install = dpkg -s $(1) >/dev/null 2>&1 || { echo "installing system packages
   $(SUDO) apt-get update -qq; \
   $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
-.PHONY: help run test faults fuzz soak check lint bundle bundle-text demo evaluate bench peers bench-granite smoke man install uninstall clean setup setup-test setup-export
+.PHONY: help run test faults fuzz soak check lint bundle bundle-text demo evaluate bench peers bench-granite smoke man docs install uninstall clean setup setup-test setup-export
 
 help: ## print this help
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -126,6 +126,11 @@ dist: setup
 	rm -rf dist
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
+docs: setup ## the documentation as a site, in build/site; no page of it needs a network
+	$(BIN)/python -m pip install --quiet --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	echo "build/site/index.html; with search: python3 -m http.server --directory build/site"
+
 man: setup ## write the manual page and the shells' completions to build/man
 	$(BIN)/python -m edge_asr.cli.manual build/man
 
@@ -172,5 +177,5 @@ $(VENV)/.export: $(VENV)/.run
 $(VENV)/.test: $(VENV)/.export $(VENV)/.apt-test
 	echo "set-up: what the tests need"
 	$(BIN)/python -m pip install --quiet --editable '.[serve,mqtt,wyoming,hands]'
-	$(BIN)/python -m pip install --quiet --group test --group plot --group lint
+	$(BIN)/python -m pip install --quiet --group test --group plot --group lint --group docs
 	touch $@
