@@ -30,7 +30,7 @@ class AlarmCode(StrEnum):
     DISK_REFUSES = "DISK-REFUSES"
     """The disk is full or failing: sound waits in memory, within a bound."""
     LOG_DAMAGED = "LOG-DAMAGED"
-    """The database was damaged, and replaced by one with what could be read of it."""
+    """The database was damaged, or lost rows; what could be read or heard is in it again."""
     RECOGNIZER_BEHIND = "RECOGNIZER-BEHIND"
     """Speech comes faster than it is transcribed."""
     RECOGNIZER_STOPPED = "RECOGNIZER-STOPPED"

@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from edge_asr.alarms import AlarmCode
 from edge_asr.audio import read_comment, read_flac
+from edge_asr.clock import now
 from edge_asr.errors import AudioFileError, EdgeAsrError, StoreError
 from edge_asr.records import ClockQuality, EndReason, Instant, Utterance
+from edge_asr.store.alarms import Alarms
 from edge_asr.store.audio_files import AUDIO, UNFINISHED_SUFFIX, audio_path, describe_audio
 from edge_asr.store.closing import add_row, close_recording, find_by_uid
 from edge_asr.store.events import EventKind, record
@@ -123,6 +126,12 @@ def recover(database: Database, state_dir: Path) -> Recovery:
         ]
     recovery = Recovery(tuple(r for path in left if (r := _repair(database, state_dir, path))))
     _write_down(database, recovery)
+    if n_adopted := sum(isinstance(repair, Adopted) for repair in recovery.repairs):
+        why = (
+            f"{n_adopted} utterances had sound and no row: an older copy of the database was put "
+            "back, or its write-ahead log is gone"
+        )
+        Alarms(database).raise_alarm(AlarmCode.LOG_DAMAGED, "", why, moment=now())
     return recovery
 
 

@@ -333,6 +333,9 @@ def test_of_a_write_ahead_log_that_is_gone_the_sound_is_found(state):
     assert mend(state) is None  # what is left is whole, and older
     with Store.open(state) as store:
         assert len(store.utterances.recover().recovered) == 10
+        (alarm,) = store.alarms.active()
+        assert alarm.code == "LOG-DAMAGED"
+        assert alarm.detail.startswith("10 utterances had sound and no row")
     assert len(sounds(state)) == len(before) + 10
     assert findings(state)[0] == []
 
