@@ -111,6 +111,8 @@ def edge_asr(
       edge-asr transcribe meeting.flac      print the text of a file
       edge-asr log search "pump 7"          find what was said
     """
+    if os.environ.get("NO_COLOR"):  # rich looks by itself, click does not
+        ctx.color = False
     ctx.obj = Context(
         config_path=config_path,
         given_state_dir=state_dir,

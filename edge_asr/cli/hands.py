@@ -33,10 +33,10 @@ def hands(context: Context) -> None:
       edge-asr --config my.yaml hands      in my.yaml: hands: {key: KEY_F13, file: /run/recording}
       edge-asr mute --status               what it did
     """
-    from edge_asr.bridges.following import only_one
     from edge_asr.hands.holding import Hands
     from edge_asr.hands.switch import Switch
     from edge_asr.store import Store
+    from edge_asr.store.locks import hands_lock
 
     settings = context.config.hands
     names = settings.sources or [microphone.name for microphone in context.config.microphones]
@@ -53,7 +53,7 @@ def hands(context: Context) -> None:
         say(f"edge-asr: {sentence}")
         notifier.status(sentence)
 
-    with Store.open(context.state_dir) as store, only_one(store, "hands"):
+    with Store.open(context.state_dir) as store, hands_lock(context.state_dir):
         both = Hands(Switch(store, names), settings.press, ways, lights, complain)
         notifier.ready(f"hands on {', '.join(names)}")
         both.run(stop, notifier.alive)

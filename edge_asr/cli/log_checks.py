@@ -66,6 +66,23 @@ def _muted(context: Context, name: str) -> Iterator[Finding]:
         yield warning("microphone", sentence, f"When it may be: edge-asr unmute --source {name}")
 
 
+def check_hands(context: Context) -> Iterator[Finding]:
+    """Ask whether the configured key, button and lights can be used at all, and are watched."""
+    from edge_asr.cli.hands import ways_to_buttons
+    from edge_asr.store.locks import has_hands
+
+    settings = context.config.hands
+    ways = ways_to_buttons(settings)
+    if not ways and not (settings.light or settings.led or settings.file):
+        return
+    if has_hands(context.state_dir):
+        yield ok("hands", "Keys, buttons and lights are looked after.")
+    else:
+        sentence = "Keys, buttons and lights are configured, but nobody looks after them."
+        remedy = "Start edge-asr hands, or: systemctl enable --now edge-asr-hands.service"
+        yield warning("hands", sentence, remedy)
+
+
 def _listened_to(context: Context, name: str) -> Finding:
     """Say whether what is heard is stored, too."""
     from edge_asr.clock import now

@@ -51,6 +51,22 @@ def is_recognizing(state_dir: Path) -> bool:
     return _is_held(_recognizer_path(state_dir))
 
 
+@contextmanager
+def hands_lock(state_dir: Path) -> Iterator[None]:
+    """Be the one who looks after keys, buttons and lights.
+
+    Raises:
+        StoreError: another process is, or the disk refuses.
+    """
+    with _held(state_dir / "locks" / "hands.lock", "keys and buttons are already looked after"):
+        yield
+
+
+def has_hands(state_dir: Path) -> bool:
+    """Say whether a process looks after keys, buttons and lights."""
+    return _is_held(state_dir / "locks" / "hands.lock")
+
+
 def _is_held(path: Path) -> bool:
     with file_errors(path):
         descriptor = lock_file(path, create=False)

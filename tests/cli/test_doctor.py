@@ -13,7 +13,7 @@ from edge_asr.alarms import AlarmCode
 from edge_asr.cli.checks import services_from
 from edge_asr.cli.findings import Verdict
 from edge_asr.store import Store
-from edge_asr.store.locks import listener_lock
+from edge_asr.store.locks import hands_lock, listener_lock
 from tests.store.speech import say, write_down
 
 NO_MICROPHONE = "</usr/share/alsa/alsa.conf>\n"
@@ -283,6 +283,24 @@ def test_words_and_json_say_the_same(program):
     assert names == [check["name"] for check in report["checks"]]
     assert words.stdout.rstrip().endswith(".")
     assert "Traceback" not in words.stderr
+
+
+def test_buttons_that_nobody_looks_after_are_a_warning_and_a_wrong_key_a_problem(
+    doctor, program, tmp_path
+):
+    config = tmp_path / "hands.yaml"
+    config.write_text(f"hands: {{file: {tmp_path / 'shown'}}}\n", encoding="utf-8")
+    verdict, sentence, remedy = only(doctor("--config", config)[0], "hands")
+    assert verdict == "warning"
+    assert "nobody looks after them" in sentence
+    assert "edge-asr hands" in remedy
+    with hands_lock(program.state):
+        assert only(doctor("--config", config)[0], "hands")[0] == "ok"
+    pytest.importorskip("evdev")
+    config.write_text("hands: {key: KEY_NONSENSE}\n", encoding="utf-8")
+    verdict, sentence, _ = only(doctor("--config", config)[0], "hands")
+    assert verdict == "problem"
+    assert "Linux knows no key 'KEY_NONSENSE'" in sentence
 
 
 def test_a_service_that_fails_is_a_problem():

@@ -26,7 +26,7 @@ class Terminal:
             command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
         )
         os.close(theirs)
-        self._shown = b""
+        self._shown = self.all_shown = b""
 
     def wait_for(self, wanted, *, timeout_s=20):
         """Wait until something is shown that was not asked for before."""
@@ -35,7 +35,9 @@ class Terminal:
             left_s = deadline_s - time.monotonic()
             assert left_s > 0, f"never shown: {wanted}; but {self._shown}"
             if select.select([self._ours], [], [], left_s)[0]:
-                self._shown += os.read(self._ours, 4096)
+                piece = os.read(self._ours, 4096)
+                self._shown += piece
+                self.all_shown += piece
         self._shown = self._shown.partition(wanted)[2]
 
     def end(self):
@@ -77,6 +79,19 @@ def test_what_is_being_said_is_shown_until_its_final_text_is_there(store):
     terminal.wait_for(b"Pump seven.")
     assert terminal.end() == 130
     assert list((store.state_dir / FOLDER).iterdir()) == []
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_whoever_wants_no_colours_gets_none(store, wanted, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if not wanted:
+        monkeypatch.setenv("NO_COLOR", "1")
+    command = [sys.executable, "-m", "edge_asr.cli", "--state", str(store.state_dir), "doctor"]
+    terminal = Terminal(command)
+    terminal.wait_for(b"python  ")
+    terminal.wait_for(b"sqlite")
+    assert (b"\x1b[" in terminal.all_shown) == wanted
+    terminal.end()
 
 
 def test_one_that_was_killed_is_told_nothing(store):

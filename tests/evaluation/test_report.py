@@ -11,7 +11,7 @@ from edge_asr.audio import write_flac
 from edge_asr.errors import AudioFileError, EvaluationError
 from edge_asr.evaluation.measuring import measure
 from edge_asr.evaluation.report import as_html
-from edge_asr.evaluation.results import Run, as_json, read_results
+from edge_asr.evaluation.results import Run, as_json, as_jsonl, read_results
 from edge_asr.evaluation.summary import summarize
 from tests.evaluation.conftest import clip, heard
 
@@ -111,6 +111,8 @@ def test_json_is_read_again_as_it_was(many, tmp_path):
     path.write_text(text, encoding="utf-8")
 
     assert read_results(path) == (RUN, many)
+    lines = [json.loads(line) for line in as_jsonl(many).splitlines()]
+    assert lines == json.loads(text)["clips"]
     systems = json.loads(text)["systems"]
     assert systems[0]["all"]["error_rate"]["value"] == 12.5
     assert systems[0]["languages"]["ja"]["unit"] == "character"
