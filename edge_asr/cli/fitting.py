@@ -64,7 +64,8 @@ def _measure(bundle: Bundle, given: int) -> MeasuredPace | None:
         bundle: a verified one.
         given: the number of threads that is set; 0: none is, and the best is looked for.
     """
-    from edge_asr.recognizers.pace import best_threads, measure_pace, threads_to_try
+    from edge_asr.recognizers.pace import best_threads, threads_to_try
+    from edge_asr.recognizers.timing import measure_pace
     from edge_asr.sessions import default_threads
 
     paces: dict[int, Pace] = {}
@@ -152,7 +153,7 @@ def fit(
 
 
 def _rtf_now(context: Context, directory: Path) -> float | None:
-    from edge_asr.recognizers.pace import measure_pace
+    from edge_asr.recognizers.timing import measure_pace
 
     bundle = open_bundle(directory)
     needed = memory_needed(bundle.manifest, is_prepared=is_prepared(directory, bundle.sha256))

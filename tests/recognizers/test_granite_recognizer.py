@@ -16,8 +16,9 @@ from edge_asr.preparing import prepare_bundle
 from edge_asr.recognizers import decoding, granite, open_recognizer
 from edge_asr.recognizers.granite import GraniteRecognizer
 from edge_asr.recognizers.granite_decoder import GraniteDecoder
-from edge_asr.recognizers.pace import Pace, measure_pace
+from edge_asr.recognizers.pace import Pace
 from edge_asr.recognizers.pieces import cuts
+from edge_asr.recognizers.timing import measure_pace
 from edge_asr.records import Drafting, Drafts, PartialText, Request, Task
 
 pytestmark = pytest.mark.export

@@ -3,7 +3,8 @@
 import pytest
 
 from edge_asr.bundle import open_bundle
-from edge_asr.recognizers.pace import Pace, best_threads, measure_pace, threads_to_try
+from edge_asr.recognizers.pace import Pace, best_threads, threads_to_try
+from edge_asr.recognizers.timing import measure_pace
 
 
 def pace(rtf):
