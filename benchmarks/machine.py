@@ -13,7 +13,7 @@ _FEATURES = (
     *("asimddp", "i8mm", "bf16", "sve", "sme"),
 )
 """Instructions that matrix products in small types are made of, on x86 and on ARM."""
-_PACKAGES = ("onnxruntime", "torch", "transformers", "numpy")
+_PACKAGES = ("edge-asr", "onnxruntime", "torch", "transformers", "numpy")
 
 
 def describe_machine() -> list[str]:
