@@ -148,6 +148,7 @@ def measurements(bench: Bench, largest: str, plan: Plan) -> dict[str, Callable[[
 @click.option("--hour", is_flag=True, help="An archive of an hour, and sound that grows to one.")
 @click.option("--quick", is_flag=True, help="See whether it runs; the figures mean nothing.")
 @click.option("--repeats", type=click.IntRange(1), help="Rounds of utterances and starts.")
+@click.option("--threads", "threads", type=click.IntRange(1), multiple=True, help="Of each system.")
 @click.option("--page", type=click.Path(exists=True, path_type=Path), help="Put the tables there.")
 @click.option("--plot", type=Path, default=Path("build/bench.svg"), show_default=True)
 @click.option("--json", "json_file", type=Path, default=Path("build/bench.json"))
@@ -162,6 +163,7 @@ def main(
     hour: bool,  # noqa: FBT001
     quick: bool,  # noqa: FBT001
     repeats: int | None,
+    threads: tuple[int, ...],
     page: Path | None,
     plot: Path,
     json_file: Path,
@@ -172,7 +174,10 @@ def main(
     python -m benchmarks.whisper
     python -m benchmarks.whisper --only utterances --bundle whisper-base --repeats 3
     """
-    plan = _plan(hour=hour, quick=quick, repeats=repeats)
+    plan = _plan(hour=hour, quick=quick)
+    plan = msgspec.structs.replace(
+        plan, repeats=repeats or plan.repeats, threads=threads or plan.threads
+    )
     if not python.exists():
         raise click.UsageError(f"{python} is not there; install the peers with: make peers")
     about = [*describe_machine(), *describe_peers(python)]
@@ -247,7 +252,7 @@ class _Report:
         return "\n\n".join([lines, ratio_table(ratios).markdown, *tables])
 
 
-def _plan(*, hour: bool, quick: bool, repeats: int | None) -> Plan:
+def _plan(*, hour: bool, quick: bool) -> Plan:
     plan = _QUICK if quick else Plan()
     if hour:
         plan = msgspec.structs.replace(
@@ -256,7 +261,7 @@ def _plan(*, hour: bool, quick: bool, repeats: int | None) -> Plan:
             archive_repeats=1,
             growth_s=(*_GROWTH_S, 900.0, _HOUR_S),
         )
-    return plan if repeats is None else msgspec.structs.replace(plan, repeats=repeats)
+    return plan
 
 
 def _in_fastest_format(bench: Bench, name: str, n_threads: int) -> tuple[Bench, str]:
