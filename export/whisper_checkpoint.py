@@ -8,7 +8,6 @@ no bias in Whisper; CTranslate2 stores zeros for it.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from export.ctranslate2 import read_model
 from export.errors import SourceError
-from export.whisper_tokens import generation_settings, is_multilingual, read_tokens
+from export.whisper_tokens import generation_settings, is_multilingual, mended, read_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +82,8 @@ def convert_ctranslate2(source: Path, checkpoint: Path) -> None:
         ),
     )
     model.save_pretrained(checkpoint, safe_serialization=True)
-    shutil.copyfile(source / "tokenizer.json", checkpoint / "tokenizer.json")
+    tokenizer = (source / "tokenizer.json").read_text(encoding="utf-8")
+    (checkpoint / "tokenizer.json").write_text(mended(tokenizer), encoding="utf-8")
 
 
 def dimensions(model_file: ModelFile) -> Dimensions:

@@ -40,6 +40,7 @@ def whisper_model(checkpoint: Path) -> dict[str, Any]:
             "end_of_text": tokens.end_of_text,
             "transcribe": tokens.transcribe if multilingual else None,
             "translate": tokens.translate if multilingual else None,
+            "start_of_previous": tokens.start_of_previous,
             "no_timestamps": tokens.no_timestamps,
             "no_speech": tokens.no_speech,
             "timestamp_begin": tokens.timestamp_begin,
@@ -58,6 +59,7 @@ def whisper_capabilities(model: dict[str, Any]) -> Capabilities:
         return Capabilities(
             tasks=[Task.TRANSCRIBE],
             languages=["en"],
+            keywords=True,
             punctuation=True,
             confidence=True,
             timestamps=timestamps,
@@ -67,6 +69,7 @@ def whisper_capabilities(model: dict[str, Any]) -> Capabilities:
         languages=list(model["languages"]),
         translation_targets=["en"],
         detects_language=True,
+        keywords=True,
         punctuation=True,
         confidence=True,
         timestamps=timestamps,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 _NO_SPEECH = ("<|nospeech|>", "<|nocaptions|>")
 """The token for 'no speech here' was renamed between releases."""
+_FIRST_MERGE = "Ġ t"
+"""A space and a t."""
 _MULTILINGUAL_VOCAB_SIZE = 51865
 """The smallest vocabulary of a multilingual Whisper: OpenAI's own rule to tell them apart.
 
@@ -74,6 +76,22 @@ def read_tokens(tokenizer: Path) -> WhisperTokens:
         raise SourceError(f"{tokenizer}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise SourceError(f"{tokenizer}: not a Whisper tokenizer ({error!r})") from error
+
+
+def mended(tokenizer: str) -> str:
+    """Return the content of a ``tokenizer.json`` with its first merge, should that be missing.
+
+    Some converted Whispers lost it, taken for the heading that older files had: with them no word
+    that begins with a t is encoded as the model writes it.
+    """
+    content = json.loads(tokenizer)
+    merges = content["model"]["merges"]
+    if not merges or _FIRST_MERGE in merges or _FIRST_MERGE.split() in merges:
+        return tokenizer
+    if _FIRST_MERGE.replace(" ", "") not in content["model"]["vocab"]:
+        return tokenizer
+    merges.insert(0, _FIRST_MERGE if isinstance(merges[0], str) else _FIRST_MERGE.split())
+    return json.dumps(content, ensure_ascii=False, indent=2)
 
 
 def _languages(ids: dict[str, int]) -> dict[str, int]:

@@ -6,18 +6,16 @@ them. There is no language token: what language is spoken, the model hears by it
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from edge_asr.errors import BundleError, RequestError
+from edge_asr.recognizers.keywords import normalized
 from edge_asr.records import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from edge_asr.recognizers.tokenizer import Tokenizer
     from edge_asr.records import Request
 
@@ -27,8 +25,6 @@ ENGLISH = "en"
 """The target of a translation for which :class:`edge_asr.records.Request` names none. Granite was
 taught to translate from English and into it, and no other pair (its model card)."""
 _SEPARATOR = ", "
-_NOT_IN_KEYWORDS = str.maketrans(dict.fromkeys("<>|,", " "))
-"""Special tokens are written ``<|...|>``; a comma would make two keywords of one."""
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -151,17 +147,6 @@ class Prompts:
             raise BundleError(f"bundle {self._bundle_name}: its prompt has not one audio token")
         place = token_ids.index(self._audio_id)
         return token_ids[:place], token_ids[place + 1 :]
-
-
-def normalized(keywords: Iterable[str]) -> list[str]:
-    """Return keywords in one form, each once, in order; those with nothing to say are left out."""
-    found: dict[str, str] = {}
-    for keyword in keywords:
-        shown = unicodedata.normalize("NFC", keyword).translate(_NOT_IN_KEYWORDS)
-        printable = "".join(each if each.isprintable() else " " for each in shown)
-        if clean := " ".join(printable.split()):
-            found.setdefault(clean.casefold(), clean)
-    return list(found.values())
 
 
 def _filled(text: str, bundle_name: str, **values: str) -> str:

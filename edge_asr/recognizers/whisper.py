@@ -7,7 +7,7 @@ the cross-attention keys and values, once per utterance; what comes next is chos
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,13 +16,20 @@ import numpy as np
 from edge_asr.errors import BundleError
 from edge_asr.recognizers.beam import beam_search
 from edge_asr.recognizers.cross_alignment import word_times
-from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio, likeliest
+from edge_asr.recognizers.decoding import (
+    MAX_COMPRESSION_RATIO,
+    compression_ratio,
+    likeliest,
+)
 from edge_asr.recognizers.features import log_mel_spectrogram
+from edge_asr.recognizers.keywords import normalized
 from edge_asr.recognizers.pieces import in_pieces
 from edge_asr.recognizers.speculative import Draft, speculative
 from edge_asr.recognizers.tokenizer import Tokenizer
+from edge_asr.recognizers.whisper_attempt import Attempt, Prompted
 from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER, TOKENIZER, WhisperModel
 from edge_asr.recognizers.whisper_decoder import WhisperDecoder
+from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG, Heard, KeywordReader
 from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FRAME_SAMPLES, FULL_WINDOW
 from edge_asr.records import SAMPLE_RATE, PartialText, Recognition, Task, Word
 from edge_asr.sessions import open_session, tensor
@@ -32,8 +39,8 @@ if TYPE_CHECKING:
 
     from edge_asr.bundle import Bundle
     from edge_asr.recognizers.decoding import Choice, Decoded, Logits
+    from edge_asr.recognizers.whisper_keywords import Sound
     from edge_asr.records import Request, Waveform
-    from edge_asr.sessions import Tensor
 
 MAX_DURATION_S = 28.0
 """Whisper wants to hear the end: without silence behind them, 30 s lost two sentences of three."""
@@ -52,33 +59,6 @@ takes 9 in a second, other languages 5."""
 LONGEST_PROMPT = 4
 FULL_WINDOW_FLAG = "full_window"
 """Not a doubt: the short window's text was doubted, and this one is the full window's."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompted:
-    """What the decoder answers to its prompt."""
-
-    language: str
-    probability: float | None
-    """Of the language, when it was detected."""
-    no_speech: float
-    """Probability that nothing was said."""
-    logits: Logits
-    """Of the first token."""
-    n_tokens: int
-    """How many were fed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """What came of one window."""
-
-    text: str
-    language: str
-    language_probability: float | None
-    avg_logprob: float
-    flags: tuple[str, ...]
-    words: tuple[Word, ...] = ()
 
 
 class WhisperRecognizer:
@@ -102,6 +82,9 @@ class WhisperRecognizer:
             vocab_size=model.vocab_size,
             n_text_ctx=model.n_text_ctx,
             alignment_heads=model.alignment_heads,
+        )
+        self._keywords = KeywordReader(
+            self._decoder, self._tokenizer.encode, model.tokens, bundle.name
         )
         self._bias = np.zeros(model.vocab_size, dtype=np.float32)
         self._bias[model.suppress_tokens] = -np.inf
@@ -134,7 +117,7 @@ class WhisperRecognizer:
         started = time.perf_counter()
         n_frames = self.model.window.n_frames(len(waveform))
         attempt = self._attempt(waveform, request, n_frames)
-        if attempt.flags and n_frames < FULL_WINDOW:
+        if {*attempt.flags} - {KEYWORDS_FLAG} and n_frames < FULL_WINDOW:
             attempt = self._attempt(waveform, request, FULL_WINDOW)
             attempt = replace(attempt, flags=(*attempt.flags, FULL_WINDOW_FLAG))
         return Recognition(
@@ -150,10 +133,11 @@ class WhisperRecognizer:
 
     def _attempt(
         self, waveform: Waveform, request: Request, n_frames: int, draft: Sequence[int] = ()
-    ) -> _Attempt:
+    ) -> Attempt:
         max_tokens = self._max_tokens(len(waveform), n_frames)
         decoder = self._decoder
-        decoder.hear(self._encode(waveform, n_frames), self._bias, LONGEST_PROMPT + max_tokens)
+        sound = self._encode(waveform, n_frames)
+        decoder.hear(sound, self._bias, LONGEST_PROMPT + max_tokens)
         prompted = self._prompt(request)
         decoded = speculative(
             decoder,
@@ -166,16 +150,16 @@ class WhisperRecognizer:
         if n_texts > 1 and decoded.avg_logprob < SURE_LOGPROB and not decoded.flags:
             decoded = self._search_widely(prompted, n_texts, max_tokens)
         text, flags = self._judge(decoded, prompted.no_speech)
-        attempt = _Attempt(
-            text, prompted.language, prompted.probability, decoded.avg_logprob, flags
-        )
+        attempt = Attempt(text, prompted.language, prompted.probability, decoded.avg_logprob, flags)
+        n_sound = min(n_frames, -(-len(waveform) // FRAME_SAMPLES))
         if text and request.task is Task.TRANSCRIBE and not draft:
-            n_sound = min(n_frames, -(-len(waveform) // FRAME_SAMPLES))
             attempt = replace(attempt, words=self._words(decoded, prompted, n_sound))
+        if request.keywords and text and not flags and not draft:
+            attempt = self._with_keywords(attempt, prompted, request, sound, n_sound)
         decoder.forget()
         return attempt
 
-    def _search_widely(self, prompted: _Prompted, n_texts: int, max_tokens: int) -> Decoded:
+    def _search_widely(self, prompted: Prompted, n_texts: int, max_tokens: int) -> Decoded:
         """Return what beam search finds, and have the decoder know it as what was fed."""
         end_token = self.model.tokens.end_of_text
         decoded = beam_search(
@@ -190,7 +174,25 @@ class WhisperRecognizer:
             self._decoder.verify(decoded.token_ids)
         return decoded
 
-    def _encode(self, waveform: Waveform, n_frames: int) -> dict[str, Tensor]:
+    def _with_keywords(
+        self, attempt: Attempt, prompted: Prompted, request: Request, sound: Sound, n_sound: int
+    ) -> Attempt:
+        """Return the attempt with the keywords that were probably said."""
+        start = self.model.tokens.start_of_transcript
+        prompt = [start, *self._prompt_tokens(prompted.language, request.task)]
+        heard = Heard(sound, self._bias, prompt)
+        decoded = self._keywords.read(attempt.text, normalized(request.keywords), heard)
+        if decoded is None:
+            return attempt
+        return replace(
+            attempt,
+            text=self._tokenizer.decode(decoded.token_ids),
+            avg_logprob=decoded.avg_logprob,
+            flags=(*attempt.flags, KEYWORDS_FLAG),
+            words=self._words(decoded, prompted, n_sound) if attempt.words else (),
+        )
+
+    def _encode(self, waveform: Waveform, n_frames: int) -> Sound:
         """Return the cross-attention keys and values, as the encoder names them."""
         features = log_mel_spectrogram(
             waveform,
@@ -199,7 +201,7 @@ class WhisperRecognizer:
         )
         return self._encoder.run({"input_features": tensor(features)}, self._encoder.output_names)
 
-    def _prompt(self, request: Request) -> _Prompted:
+    def _prompt(self, request: Request) -> Prompted:
         """Feed the prompt. A language that is not known is asked for after its first token."""
         start = self.model.tokens.start_of_transcript
         if self.model.multilingual and request.language is None:
@@ -211,7 +213,7 @@ class WhisperRecognizer:
             logits = self._decoder.prompt([start, *self._prompt_tokens(language, request.task)])
             beginning = logits[0]
         no_speech = _probability(beginning, self.model.tokens.no_speech)
-        return _Prompted(language, probability, no_speech, logits[-1], self._decoder.n_past)
+        return Prompted(language, probability, no_speech, logits[-1], self._decoder.n_past)
 
     def _language(self, logits: Logits, request: Request) -> tuple[str, float]:
         """Return the likeliest of the allowed languages, and its probability among them."""
@@ -244,7 +246,7 @@ class WhisperRecognizer:
         logits[self.model.begin_suppress_tokens] = -np.inf
         return likeliest(logits)
 
-    def _words(self, decoded: Decoded, prompted: _Prompted, n_frames: int) -> tuple[Word, ...]:
+    def _words(self, decoded: Decoded, prompted: Prompted, n_frames: int) -> tuple[Word, ...]:
         """Return when each word of a transcription was said."""
         if not self.model.alignment_heads:
             return ()

@@ -21,6 +21,8 @@ class SpecialTokens(msgspec.Struct, frozen=True):
     no_speech: int
     transcribe: int | None = None
     translate: int | None = None
+    start_of_previous: int | None = None
+    """Stands before text that came earlier; keywords are hinted at with it."""
 
 
 class WhisperModel(msgspec.Struct, frozen=True):

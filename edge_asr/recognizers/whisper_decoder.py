@@ -58,6 +58,11 @@ class WhisperDecoder:
         """How many tokens were fed."""
         self.forget()
 
+    @property
+    def n_room(self) -> int:
+        """How many tokens can be fed for this utterance."""
+        return self._n_positions
+
     def hear(self, present: Mapping[str, Tensor], logit_bias: Logits, max_tokens: int) -> None:
         """Begin an utterance, and forget the one before.
 

@@ -8,6 +8,7 @@ from safetensors.numpy import load_file
 
 from export.errors import SourceError
 from export.whisper_checkpoint import convert_ctranslate2
+from export.whisper_tokens import mended
 from tests.export.conftest import model_bin
 
 pytestmark = pytest.mark.export
@@ -128,3 +129,13 @@ def test_another_architecture_is_refused(convert, tensors):
 def test_another_activation_is_refused(convert, tensors):
     with pytest.raises(SourceError, match="another activation"):
         convert({**tensors, "decoder/activation": np.array(0, np.int8)})
+
+
+@pytest.mark.parametrize("as_pairs", [True, False])
+def test_a_tokenizer_that_lost_its_first_merge_gets_it_back(as_pairs):
+    merges = [["Ġ", "t"], ["Ġt", "h"]] if as_pairs else ["Ġ t", "Ġt h"]
+    whole = {"model": {"vocab": {"Ġ": 0, "t": 1, "h": 2, "Ġt": 3, "Ġth": 4}, "merges": merges}}
+    without = {"model": {**whole["model"], "merges": merges[1:]}}
+
+    assert json.loads(mended(json.dumps(without))) == whole
+    assert mended(json.dumps(whole)) == json.dumps(whole)

@@ -8,8 +8,8 @@ from edge_asr.recognizers.granite_prompts import (
     Instructions,
     Prompts,
     Template,
-    normalized,
 )
+from edge_asr.recognizers.keywords import normalized
 from edge_asr.recognizers.tokenizer import Tokenizer
 from edge_asr.records import Request, Task
 from tests.granite_checkpoint import write_tokenizer

@@ -137,10 +137,6 @@ def test_what_a_model_cannot_do_is_said_in_one_sentence(client, clip):
     assert refused.value.type == "invalid_request_error"
     with pytest.raises(openai.BadRequestError, match="does not know the language 'de'"):
         client.audio.transcriptions.create(file=clip, model="whisper-tiny.en", language="de")
-    with pytest.raises(openai.BadRequestError, match="cannot use keywords"):
-        client.audio.transcriptions.create(
-            file=clip, model="whisper-tiny.en", extra_body={"keywords": "Kanban, Siemens S7"}
-        )
 
 
 @pytest.mark.bundle
