@@ -58,13 +58,15 @@ class Newcomer:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        first = ""
         words = [word for word in line.split() if word in COMMANDS]
         if words[0] in UNTIL_INTERRUPTED and not {"--wav", "--seconds"} & set(line.split()):
-            time.sleep(6)
-            assert process.poll() is None, process.communicate()[0]
+            first = process.stdout.readline()  # it is up, and says so
+            time.sleep(1)
+            assert process.poll() is None, first + process.communicate()[0]
             process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=120)
-        return process.returncode, said
+        return process.returncode, first + said
 
 
 @pytest.fixture
