@@ -167,14 +167,6 @@ def columns(database: Database, table: str) -> dict[str, Any]:
     }
 
 
-def changed_rows(database: Database) -> Iterator[tuple[str, int]]:
-    """Yield table and id of the rows that are not what their entries say."""
-    for entry in entries(database, head(database).seq):
-        row, salt = entry["content"], entry["salt"]
-        if row is not None and salt and digest_of(row, salt) != entry["digest"]:
-            yield entry["table"], entry["id"]
-
-
 def entries(database: Database, last_seq: int) -> Iterator[dict[str, Any]]:
     """Yield the entries up to ``last_seq`` as an export has them, ``content`` as it is now."""
     after = 0

@@ -14,7 +14,6 @@ import apsw
 
 from edge_asr.errors import DatabaseDamagedError, StoreError
 from edge_asr.store.audio_files import AUDIO
-from edge_asr.store.chain import changed_rows
 from edge_asr.store.database import SUSPECT_SUFFIX
 from edge_asr.store.files import file_errors
 from edge_asr.store.frozen import open_to_read
@@ -22,6 +21,7 @@ from edge_asr.store.kept_schema import schema_damage
 from edge_asr.store.readable import has_foreign_wal, has_log
 from edge_asr.store.schema import MIGRATIONS
 from edge_asr.store.wal import wal_damage
+from edge_asr.store.wrong_rows import wrong_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def _look_inside(path: Path, *, whole: bool, alive: Callable[[], None]) -> str |
 
 
 def _changed(database: Database, alive: Callable[[], None]) -> str | None:
-    for table, row_id in changed_rows(database):
+    for table, row_id in wrong_rows(database):
         alive()
         return f"{table} {row_id} is not what was written"
     return None

@@ -18,7 +18,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import DiskRefusesError, StoreError
-from edge_asr.store.chain import CHAINED, changed_rows
+from edge_asr.store.chain import CHAINED
+from edge_asr.store.wrong_rows import wrong_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -80,7 +81,7 @@ def carry_over(old: Database, new: Database, alive: Callable[[], None]) -> Salva
         if reader.lost:
             salvage.lost[table] = merged(reader.lost)
     with new.transaction():
-        for table, number in list(changed_rows(new)):
+        for table, number in sorted(set(wrong_rows(new))):
             alive()
             _leave_out(new, salvage, table, number)
         _leave_out_orphans(new, salvage)

@@ -366,6 +366,17 @@ def test_a_row_that_nobody_has_written_ends_a_reader_once(state, old, new):
     assert len(sounds(state)) == N
 
 
+def test_a_row_that_cannot_be_read_is_left_out_though_its_entry_says_nothing(state):
+    with Store.open(state) as store:
+        store._database.rows("UPDATE transcripts SET task = 'sing' WHERE id = 5")
+        store._database.rows(
+            "UPDATE chain SET fact = 'x' WHERE fact = 'transcripts' AND fact_id = 5"
+        )
+    assert "transcripts 5" in mend(state, whole=True).why
+    assert len(texts(state)) == N - 1
+    assert mend(state, whole=True) is None
+
+
 def test_a_changed_word_is_found_when_all_is_looked_at(state):
     change(state, b"number 3 word", b"number 3 lord")
     assert mend(state) is None
