@@ -107,7 +107,8 @@ class WhisperRecognizer:
             return previous
         draft = self._tokenizer.encode(f" {previous.text}") if previous is not None else ()
         n_frames = self.model.window.n_frames(len(waveform))
-        attempt = self._attempt(waveform, request, n_frames, draft=draft)
+        quick = replace(request, keywords=())  # they are for the final text
+        attempt = self._attempt(waveform, quick, n_frames, draft=draft)
         if attempt.flags:  # what is doubted is not shown; the next one may be better
             return previous
         return PartialText(attempt.text, len(waveform))

@@ -74,3 +74,13 @@ def test_what_no_keyword_changes_is_what_it_is_without_a_list(recognizer, speech
         for keywords in ((), ("Kanban", "Modbus"))
     )
     assert given == dataclasses.replace(without, decode_s=given.decode_s)
+
+
+def test_live_text_is_heard_without_keywords(recognizer, speech_folder, monkeypatch):
+    waveform = read_waveform(speech_folder / "0.flac")
+    monkeypatch.setattr(recognizer, "_keywords", None)  # whoever asks it fails
+    monkeypatch.setattr(recognizer, "_judge", lambda _decoded, _no_speech: ("Kahnbahn", ()))
+
+    partial = recognizer.partial(waveform, Request(language="en", keywords=("Kanban",)), None)
+
+    assert partial.text == "Kahnbahn"
