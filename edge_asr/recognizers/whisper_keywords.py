@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 KEYWORDS_FLAG = "keywords"
 """Not a doubt: part of the text was replaced by a keyword."""
-STRENGTH = 12.0
+STRENGTH = 8.5
 """Nats that a keyword may cost a text: even with the hint a decoder finds rare words unlikely. What
-nobody said costs 14 and more (docs/accuracy.md)."""
+sounds the same and was not said costs 9 and more (docs/accuracy.md)."""
 UNHINTED_WEIGHT = 0.5
 """Without the hint, what it costs counts for half: a hint alone makes much believed."""
 MOST_WEIGHED = 3
