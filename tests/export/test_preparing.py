@@ -202,9 +202,10 @@ def test_without_room_nothing_is_prepared_and_the_sentence_says_how_much_it_take
 
 
 def test_a_bundle_is_prepared_from_the_command_line(shared_workstation, checkpoint, program):
-    built = shared_workstation.export(shared_workstation.recipe(), "--from", checkpoint)
+    out = shared_workstation.root / "prepared"
+    built = shared_workstation.export(shared_workstation.recipe(), "--from", checkpoint, out=out)
     assert built.exit_code == 0, built.output
-    place = str(shared_workstation.out)
+    place = str(out)
 
     before = program.run("bundle", "info", "tiny", EDGE_ASR_BUNDLES=place).stdout
     result = program.run("bundle", "prepare", "tiny", EDGE_ASR_BUNDLES=place)
@@ -215,4 +216,4 @@ def test_a_bundle_is_prepared_from_the_command_line(shared_workstation, checkpoi
     assert ENCODER in result.stderr
     assert "not prepared for this machine" in before
     assert "not prepared" not in after
-    assert prepared_graph(open_bundle(shared_workstation.out / "tiny"), ENCODER) is not None
+    assert prepared_graph(open_bundle(out / "tiny"), ENCODER) is not None

@@ -11,6 +11,7 @@ from export.blocks import quantize_blocks
 from export.errors import RecipeError
 from export.recipe import Quantization
 from export.whisper_quantize import quantize_whisper
+from tests.export.conftest import VOCAB_SIZE
 
 pytestmark = pytest.mark.export
 
@@ -43,10 +44,15 @@ def _cross_keys(path):
 def _logits(path):
     decoder = Session(path, n_threads=1)
     random = np.random.default_rng(2)
-    inputs = {"input_ids": tensor(np.array([[9, 8, 7]], np.int64))}
-    for name in decoder.input_names[1:]:
-        length = 0 if ".decoder." in name else 50
-        inputs[name] = tensor(random.normal(size=(1, 4, length, 16)).astype(np.float32))
+    inputs = {
+        "input_ids": tensor(np.array([[9, 8, 7]], np.int64)),
+        "position_ids": tensor(np.array([[0, 1, 2]], np.int64)),
+        "logit_bias": tensor(np.zeros(VOCAB_SIZE, np.float32)),
+    }
+    for name in decoder.input_names:
+        if name not in inputs:
+            length = 8 if ".decoder." in name else 50
+            inputs[name] = tensor(random.normal(size=(1, 4, length, 16)).astype(np.float32))
     return decoder.run(inputs, ["logits"])["logits"].numpy()
 
 

@@ -77,7 +77,7 @@ def test_a_wheel_member_may_not_leave_the_wheel(tmp_path):
     }
 
     with pytest.raises(RecipeError, match="bad path within a wheel"):
-        read_recipe(_altered(tmp_path, source=source))
+        read_recipe(_altered(tmp_path, source=source, adapter=None))
 
 
 def test_what_is_no_yaml_is_one_sentence(tmp_path):

@@ -176,9 +176,10 @@ def test_recordings_are_found_with_a_manifest_and_without(
 
 @pytest.fixture
 def tiny_recognizer(shared_workstation, checkpoint):
-    result = shared_workstation.export(shared_workstation.recipe(), "--from", checkpoint)
+    out = shared_workstation.root / "doubted"
+    result = shared_workstation.export(shared_workstation.recipe(), "--from", checkpoint, out=out)
     assert result.exit_code == 0, result.output
-    return WhisperRecognizer(open_bundle(shared_workstation.out / "tiny"), n_threads=1)
+    return WhisperRecognizer(open_bundle(out / "tiny"), n_threads=1)
 
 
 def test_doubted_text_is_heard_again_in_the_full_window(

@@ -23,11 +23,12 @@ pytestmark = pytest.mark.export
 
 @pytest.fixture
 def recognizer(shared_workstation, checkpoint):
+    out = shared_workstation.root / "weighed"
     result = shared_workstation.export(
-        shared_workstation.recipe(), "--from", checkpoint, "--quantize", "none"
+        shared_workstation.recipe(), "--from", checkpoint, "--quantize", "none", out=out
     )
     assert result.exit_code == 0, result.output
-    return WhisperRecognizer(open_bundle(shared_workstation.out / "tiny"), n_threads=1)
+    return WhisperRecognizer(open_bundle(out / "tiny"), n_threads=1)
 
 
 def test_the_text_with_a_keyword_has_the_probabilities_of_transformers(
