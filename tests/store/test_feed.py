@@ -37,6 +37,9 @@ def test_an_onlooker_that_died_is_told_in_vain_and_begins_anew(state_dir):
     feed = Feed(state_dir)
     feed.tell(b"lost")
     with Onlooker(state_dir, "page") as page:
+        deadline_s = time.monotonic() + 5
+        while not feed.has_onlookers and time.monotonic() < deadline_s:
+            time.sleep(0.05)
         feed.tell(b"heard")
         assert page.messages() == [b"heard"]
 
