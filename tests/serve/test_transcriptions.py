@@ -173,7 +173,7 @@ def test_and_where_it_does_not_that_is_said(asr, client, silence, monkeypatch):
 @pytest.mark.bundle
 def test_a_prompt_that_a_model_has_no_use_for_is_told_so(client, clip):
     answer = client.audio.transcriptions.with_raw_response.create(
-        file=clip, model="whisper-tiny.en", prompt="Prose about conferences, of no use here."
+        file=clip, model="whisper-tiny.en", prompt="Prose about conferences without any use here."
     )
     assert answer.headers["X-Edge-ASR-Ignored"] == "prompt"
     assert "conference" in answer.parse().text.lower()
