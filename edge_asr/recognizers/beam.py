@@ -67,13 +67,13 @@ def beam_search(
     going = [_Text()]
     logits = first[np.newaxis]
     while True:
-        going, logits_of = _next(going, logits, ended, n_texts, end_token), branches.step
+        going = _next(going, logits, ended, n_texts, end_token)
         if len(ended) >= n_texts or not going or len(going[0].token_ids) >= max_tokens:
             break
         # The decoder's batch keeps its size: where there are fewer texts, the last stands in.
         texts = [*going, *[going[-1]] * (n_texts - len(going))]
-        logits = logits_of([text.parent for text in texts], [text.token_ids[-1] for text in texts])
-        logits = logits[: len(going)]
+        parents, tokens = [text.parent for text in texts], [text.token_ids[-1] for text in texts]
+        logits = branches.step(parents, tokens)[: len(going)]
     best = max(ended or going, key=lambda text: text.total / len(text.logprobs))
     token_ids = best.token_ids[:-1] if ended else best.token_ids
     flags = () if ended else ("token_limit",)

@@ -16,11 +16,7 @@ import numpy as np
 from edge_asr.errors import BundleError
 from edge_asr.recognizers.beam import beam_search
 from edge_asr.recognizers.cross_alignment import word_times
-from edge_asr.recognizers.decoding import (
-    MAX_COMPRESSION_RATIO,
-    compression_ratio,
-    likeliest,
-)
+from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio, likeliest
 from edge_asr.recognizers.features import log_mel_spectrogram
 from edge_asr.recognizers.keywords import normalized
 from edge_asr.recognizers.pieces import in_pieces
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_asr.bundle import Bundle
-    from edge_asr.recognizers.decoding import Choice, Decoded, Logits
+    from edge_asr.recognizers.decoding import Decoded, Logits
     from edge_asr.recognizers.whisper_keywords import Sound
     from edge_asr.records import Request, Waveform
 
@@ -107,14 +103,13 @@ class WhisperRecognizer:
             return previous
         draft = self._tokenizer.encode(f" {previous.text}") if previous is not None else ()
         n_frames = self.model.window.n_frames(len(waveform))
-        quick = replace(request, keywords=())  # they are for the final text
-        attempt = self._attempt(waveform, quick, n_frames, draft=draft)
+        attempt = self._attempt(waveform, request, n_frames, draft=draft)
         if attempt.flags:  # what is doubted is not shown; the next one may be better
             return previous
         return PartialText(attempt.text, len(waveform))
 
     def _transcribe(self, waveform: Waveform, request: Request) -> Recognition:
-        """Recognize at most 30 s."""
+        """Recognize at most 28 s."""
         started = time.perf_counter()
         n_frames = self.model.window.n_frames(len(waveform))
         attempt = self._attempt(waveform, request, n_frames)
@@ -133,8 +128,18 @@ class WhisperRecognizer:
         )
 
     def _attempt(
-        self, waveform: Waveform, request: Request, n_frames: int, draft: Sequence[int] = ()
+        self,
+        waveform: Waveform,
+        request: Request,
+        n_frames: int,
+        draft: Sequence[int] | None = None,
     ) -> Attempt:
+        """Hear an utterance in one window.
+
+        With a draft, even an empty one, it is for a partial text: what only the final one is worth
+        (a wider search, word times, keywords) is left out.
+        """
+        is_final = draft is None
         max_tokens = self._max_tokens(len(waveform), n_frames)
         decoder = self._decoder
         sound = self._encode(waveform, n_frames)
@@ -142,20 +147,20 @@ class WhisperRecognizer:
         prompted = self._prompt(request)
         decoded = speculative(
             decoder,
-            self._first(prompted.logits),
-            Draft(draft),
+            likeliest(prompted.logits),
+            Draft(draft or ()),
             end_token=self.model.tokens.end_of_text,
             max_tokens=max_tokens,
         )
-        n_texts = 1 if draft else min(request.beam, _MOST_FRAMES // n_frames)
+        n_texts = min(request.beam, _MOST_FRAMES // n_frames) if is_final else 1
         if n_texts > 1 and decoded.avg_logprob < SURE_LOGPROB and not decoded.flags:
             decoded = self._search_widely(prompted, n_texts, max_tokens)
         text, flags = self._judge(decoded, prompted.no_speech)
         attempt = Attempt(text, prompted.language, prompted.probability, decoded.avg_logprob, flags)
         n_sound = min(n_frames, -(-len(waveform) // FRAME_SAMPLES))
-        if text and request.task is Task.TRANSCRIBE and not draft:
+        if text and request.task is Task.TRANSCRIBE and is_final:
             attempt = replace(attempt, words=self._words(decoded, prompted, n_sound))
-        if request.keywords and text and not flags and not draft:
+        if request.keywords and text and not flags and is_final:
             attempt = self._with_keywords(attempt, prompted, request, sound, n_sound)
         decoder.forget()
         return attempt
@@ -214,7 +219,9 @@ class WhisperRecognizer:
             logits = self._decoder.prompt([start, *self._prompt_tokens(language, request.task)])
             beginning = logits[0]
         no_speech = _probability(beginning, self.model.tokens.no_speech)
-        return Prompted(language, probability, no_speech, logits[-1], self._decoder.n_past)
+        first = logits[-1] + self._bias
+        first[self.model.begin_suppress_tokens] = -np.inf  # such as the end: some text must come
+        return Prompted(language, probability, no_speech, first, self._decoder.n_past)
 
     def _language(self, logits: Logits, request: Request) -> tuple[str, float]:
         """Return the likeliest of the allowed languages, and its probability among them."""
@@ -240,12 +247,6 @@ class WhisperRecognizer:
         if n_frames == FULL_WINDOW:
             return most
         return min(most, _TOKENS_OF_ANY_LENGTH + _TOKENS_PER_S * n_samples // SAMPLE_RATE)
-
-    def _first(self, logits: Logits) -> Choice:
-        """Return the likeliest token to begin with: the text may not begin with its end."""
-        logits += self._bias
-        logits[self.model.begin_suppress_tokens] = -np.inf
-        return likeliest(logits)
 
     def _words(self, decoded: Decoded, prompted: Prompted, n_frames: int) -> tuple[Word, ...]:
         """Return when each word of a transcription was said."""

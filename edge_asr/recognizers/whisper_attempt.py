@@ -20,7 +20,7 @@ class Prompted:
     no_speech: float
     """Probability that nothing was said."""
     logits: Logits
-    """Of the first token."""
+    """Of the first token; what may not come is minus infinity."""
     n_tokens: int
     """How many were fed."""
 
