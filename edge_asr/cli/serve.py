@@ -12,10 +12,8 @@ from edge_asr.cli.signals import stop_event
 from edge_asr.errors import ConfigError, EdgeAsrError
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping
 
-    from edge_asr.bridge_settings import ServeSettings
     from edge_asr.cli.context import Context
 
 NICENESS = 5
@@ -60,7 +58,7 @@ def serve(
     try:
         from edge_asr.serve.access import Access
         from edge_asr.serve.server import run, site_at
-        from edge_asr.serve.sockets import inherited, is_local, read_token, title
+        from edge_asr.serve.sockets import inherited, is_local, opened_as_asked, read_token, title
     except ModuleNotFoundError as error:
         raise EdgeAsrError(
             f"{error.name} is missing; install the server with: pip install 'edge-asr[serve]'"
@@ -68,7 +66,7 @@ def serve(
     settings = context.config.serve
     given = token_file or (Path(settings.token_file) if settings.token_file else None)
     token = None if given is None else read_token(given)
-    sockets = inherited(context.environ) or [_socket(settings, host, port, unix_socket)]
+    sockets = inherited(context.environ) or [opened_as_asked(settings, host, port, unix_socket)]
     local = all(is_local(listening) for listening in sockets)
     if token is None and not local:
         raise ConfigError(
@@ -99,20 +97,6 @@ def serve(
         alive=notifier.alive,
     )
     notifier.stopping()
-
-
-def _socket(
-    settings: ServeSettings, host: str | None, port: int | None, unix_socket: Path | None
-) -> socket.socket:
-    """Return where to listen: what is given here goes before what is configured."""
-    from edge_asr.serve.sockets import opened, opened_unix
-
-    path = unix_socket
-    if path is None and settings.unix_socket and host is None and port is None:
-        path = Path(settings.unix_socket)
-    if path is not None:
-        return opened_unix(path)
-    return opened(host or settings.host, settings.port if port is None else port)
 
 
 def _give_way(environ: Mapping[str, str]) -> None:

@@ -14,7 +14,6 @@ from edge_asr.errors import ConfigError, EdgeAsrError
 if TYPE_CHECKING:
     import socket
 
-    from edge_asr.bridge_settings import WyomingSettings
     from edge_asr.bridges.wyoming_client import Service
     from edge_asr.cli.context import Context
 
@@ -48,12 +47,12 @@ def wyoming(context: Context, host: str | None, port: int | None, unix_socket: P
         raise EdgeAsrError(
             f"{error.name} is missing; install it with: pip install 'edge-asr[wyoming]'"
         ) from error
-    from edge_asr.serve.sockets import inherited, is_local
+    from edge_asr.serve.sockets import inherited, is_local, opened_as_asked
     from edge_asr.sessions import progress_told
 
     settings = context.config.wyoming
     allowed = networks(settings.allow)
-    sockets = inherited(context.environ) or [_socket(settings, host, port, unix_socket)]
+    sockets = inherited(context.environ) or [opened_as_asked(settings, host, port, unix_socket)]
     if not allowed and not all(is_local(each) for each in sockets):
         raise ConfigError(
             "the protocol knows no token: name the machines that may connect under wyoming.allow"
@@ -95,20 +94,6 @@ def _service(context: Context) -> Service:
         open_vad=lambda: open_vad(vad),
         hearing=ThreadPoolExecutor(2, "hearing"),
     )
-
-
-def _socket(
-    settings: WyomingSettings, host: str | None, port: int | None, unix_socket: Path | None
-) -> socket.socket:
-    """Return where to listen: what is given here goes before what is configured."""
-    from edge_asr.serve.sockets import opened, opened_unix
-
-    path = unix_socket
-    if path is None and settings.unix_socket and host is None and port is None:
-        path = Path(settings.unix_socket)
-    if path is not None:
-        return opened_unix(path)
-    return opened(host or settings.host, settings.port if port is None else port)
 
 
 def _title(listening: socket.socket) -> str:

@@ -8,13 +8,13 @@ import ipaddress
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from edge_asr.errors import ConfigError, EdgeAsrError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _FIRST_INHERITED = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
@@ -29,6 +29,38 @@ def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
         return []
     n_sockets = int(environ.get("LISTEN_FDS", "0"))
     return [socket.socket(fileno=_FIRST_INHERITED + i) for i in range(n_sockets)]
+
+
+class Address(Protocol):
+    """Where a server is configured to listen."""
+
+    @property
+    def host(self) -> str:
+        """An address or a name."""
+
+    @property
+    def port(self) -> int:
+        """0: any that is free."""
+
+    @property
+    def unix_socket(self) -> str | None:
+        """A path to listen at instead."""
+
+
+def opened_as_asked(
+    configured: Address, host: str | None, port: int | None, unix_socket: Path | None
+) -> socket.socket:
+    """Return a socket that listens where it is asked to; what is not asked is as configured.
+
+    Raises:
+        EdgeAsrError: nobody can listen there; see :func:`opened` and :func:`opened_unix`.
+    """
+    path = unix_socket
+    if path is None and configured.unix_socket and host is None and port is None:
+        path = Path(configured.unix_socket)
+    if path is not None:
+        return opened_unix(path)
+    return opened(host or configured.host, configured.port if port is None else port)
 
 
 def opened(host: str, port: int) -> socket.socket:
