@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from edge_asr.capture.hearing import Hearing
 from edge_asr.capture.wavfile import WavFile
 from edge_asr.errors import AudioFileError
-from edge_asr.formats import FileTranscript
 from edge_asr.records import SAMPLE_RATE
-from edge_asr.transcribe import Outcome, longest_language, segment_of, stretches
+from edge_asr.transcribe import Outcome, segment_of, stretches, transcript_of
 from edge_asr.workers import result_of
 
 if TYPE_CHECKING:
@@ -53,20 +52,11 @@ class _File:
         """Return what came of it, and wait for that."""
         if self.error is not None:
             return Outcome(self.path, None, self.error)
-        spoken = [(piece, result_of(piece.found)) for piece in self.pieces]
-        transcript = FileTranscript(
-            file=str(self.path),
-            language=longest_language(
-                (recognition.language, piece.end_s - piece.start_s) for piece, recognition in spoken
-            ),
-            duration_s=self.duration_s,
-            decode_s=sum(recognition.decode_s for _, recognition in spoken),
-            segments=tuple(
-                segment_of(piece.start_s, piece.end_s, recognition, self.duration_s)
-                for piece, recognition in spoken
-            ),
-        )
-        return Outcome(self.path, transcript)
+        segments = [
+            segment_of(piece.start_s, piece.end_s, result_of(piece.found), self.duration_s)
+            for piece in self.pieces
+        ]
+        return Outcome(self.path, transcript_of(self.path, segments, self.duration_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,8 @@ class Journal:
         self.path = path
         self._head = msgspec.json.encode({"purpose": purpose}) + b"\n"
         self._lock = threading.Lock()
-        self._is_begun = False
         self._known = self._read()
+        self._is_begun = bool(self._known)
 
     def find(self, key: Key) -> Recognition | None:
         """Return what was recognized of an utterance; None: nothing yet."""
@@ -77,9 +77,8 @@ class Journal:
             return
         line = msgspec.json.encode(_Line(*key, done.result())) + b"\n"
         with self._lock:  # results arrive in a thread of the pool
-            begin = not self._is_begun and not self._known
-            with self.path.open("wb" if begin else "ab") as file:
-                file.write(self._head + line if begin else line)
+            with self.path.open("ab" if self._is_begun else "wb") as file:
+                file.write(line if self._is_begun else self._head + line)
             self._is_begun = True
 
     def remove(self) -> None:
@@ -98,7 +97,7 @@ class Journal:
         for raw in lines:
             try:
                 line = msgspec.json.decode(raw if raw.endswith(b"\n") else b"", type=_Line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 break
             known[line.start_sample, line.n_samples] = line.recognition
             whole += len(raw)

@@ -24,7 +24,7 @@ from edge_asr.formats import FileTranscript, Segment
 from edge_asr.records import SAMPLE_RATE, AudioChunk, EndReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from edge_asr.capture.segmenter import SegmentEvent
@@ -112,15 +112,7 @@ class FileTranscriber:
                 segments.append(segment_of(stretch.start_s, stretch.end_s, recognition, heard_s))
                 tell(segments[-1])
                 progress(stretch.end_s, source.duration_s)
-        return FileTranscript(
-            file=str(path),
-            language=longest_language(
-                (segment.language or "und", segment.end_s - segment.start_s) for segment in segments
-            ),
-            duration_s=hearing.n_heard / SAMPLE_RATE,
-            decode_s=sum(segment.decode_s for segment in segments),
-            segments=tuple(segments),
-        )
+        return transcript_of(path, segments, hearing.n_heard / SAMPLE_RATE)
 
     def _read_along(
         self, stretch: Stretch, request: Request, tell: Callable[[float, str], None]
@@ -165,6 +157,19 @@ def segment_of(
         recognition.flags,
         tuple(word.shifted(start_s) for word in recognition.words),
         recognition.decode_s,
+    )
+
+
+def transcript_of(path: Path, segments: Sequence[Segment], duration_s: float) -> FileTranscript:
+    """Return all that was said in a file that is so long."""
+    return FileTranscript(
+        file=str(path),
+        language=longest_language(
+            (segment.language or "und", segment.end_s - segment.start_s) for segment in segments
+        ),
+        duration_s=duration_s,
+        decode_s=sum(segment.decode_s for segment in segments),
+        segments=tuple(segments),
     )
 
 

@@ -82,6 +82,7 @@ def test_work_that_was_broken_off_goes_on_where_it_stopped(files, tmp_path):
         list(outcomes(files, Now(n_until_failure=2), journals=journals))
     (journal,) = journals.iterdir()
     with journal.open("ab") as file:
+        file.write(b'{"start_sample": "\xff"}\n')  # the card lost something
         file.write(b'{"start_sample": 1')  # the power went while a line was written
 
     going_on = Now(n_until_failure=4)

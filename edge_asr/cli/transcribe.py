@@ -111,8 +111,9 @@ def transcribe(
         if words:
             _check_words(bundle)
 
-    if not partials and (jobs or total_duration_s(waiting) > LONG_S):
-        outcomes = _on_all_cores(context, waiting, request, check, jobs, output_dir)
+    total_s = total_duration_s(waiting)
+    if not partials and (jobs or total_s > LONG_S):
+        outcomes = _on_all_cores(context, waiting, total_s, request, check, jobs, output_dir)
     else:
         tell = _tell if partials else None
         outcomes = _in_this_process(context, waiting, request, check, tell)
@@ -154,6 +155,7 @@ def _in_this_process(
 def _on_all_cores(
     context: Context,
     paths: Sequence[Path],
+    total_s: float,
     request: Request,
     check: Callable[[Bundle], None],
     jobs: int | None,
@@ -173,7 +175,7 @@ def _on_all_cores(
 
     with (
         Workers(bundle.directory, jobs or n_cores()) as workers,
-        bar_of_all(f"{len(paths)} files", total_duration_s(paths)) as progress,
+        bar_of_all(f"{len(paths)} files", total_s) as progress,
     ):
         archive = ArchiveTranscriber(vad, context.config.vad, workers, journal_of)
         yield from archive.transcribe(paths, request, progress)
