@@ -92,7 +92,8 @@ def adapt_whisper(
         train(student, lessons, n_steps=plan.n_steps, seed=plan.seed, observe=observe)
     with reporter.step("ask again"):
         after = exam.take(student)
-    for line in exam.lines(before, after):
+    report = list(exam.lines(before, after))
+    for line in report:
         reporter.say(line)
     facts = {
         "model": recipe.name,
@@ -102,7 +103,7 @@ def adapt_whisper(
         "steps": plan.n_steps,
         "seed": plan.seed,
         "speech": f"{len(lessons)} pieces of {', '.join(folder.name for folder in folders)}",
-        "report": "\n".join(exam.lines(before, after)),
+        "report": "\n".join(report),
     }
     student.adapter.save(out, {name: str(value) for name, value in facts.items()})
     reporter.say(f"{out}: written, {out.stat().st_size / 1e6:.1f} MB")

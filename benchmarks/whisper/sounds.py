@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.whisper.protocol import Call
-from edge_asr.evaluation.clips import read_clips
 from edge_asr.evaluation.systems import read_waveform
 from edge_asr.records import SAMPLE_RATE
 
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 
 _PAUSE_S = 0.7
 """Between clips that are strung together: enough for a segmenter to cut there."""
-
-
-def english_clips(speech: Path) -> list[Clip]:
-    """Return the English speech of a collection, its order that of the collection."""
-    return [clip for clip in read_clips(speech) if clip.language == "en" and clip.is_speech]
 
 
 def utterances(clips: Iterable[Clip], durations_s: Sequence[float]) -> list[Clip]:
