@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from edge_asr.records import Instant, Waveform
 
 SYNC_INTERVAL_S = 0.6
-"""With chunks of 0.1 s, one of them still on its way, what is not safe stays below one second."""
+"""From the beginning of one synchronisation to that of the next, and less on a slow disk.
+
+With chunks of 0.1 s, one of them still on its way, what is not safe stays below one second.
+"""
 BYTES_PER_SAMPLE = 2
 MAX_HEADER_BYTES = 16 << 10
 MAX_PCM_BYTES = 64 << 20
@@ -54,7 +57,8 @@ class Recording:
         self._is_doubtful = False
         """A synchronisation failed: the file may not be what was written."""
         # The first sound is synchronised at once: it is older than the word that it is speech.
-        self._synced_at_s = -math.inf
+        self._sync_began_s = -math.inf
+        self._sync_took_s = 0.0
 
     @property
     def n_samples(self) -> int:
@@ -119,7 +123,7 @@ class Recording:
         """
         with file_errors(self.path):
             self._write()
-            if time.monotonic() - self._synced_at_s >= SYNC_INTERVAL_S:
+            if self._sync_is_due():
                 self._synchronise(os.fdatasync)
 
     def truncate(self, n_samples: int) -> Waveform:
@@ -143,13 +147,23 @@ class Recording:
         _write_all(self._descriptor, new, len(self._line) + self._n_written)
         self._n_written = max(self._n_written, len(self._pcm))
 
+    def _sync_is_due(self) -> bool:
+        """A sound is safe when its synchronisation ends: where that takes long, begin earlier.
+
+        Never for more than half of the time, though: a disk that slow is needed by others, too.
+        """
+        wait_s = max(SYNC_INTERVAL_S - self._sync_took_s, 2 * self._sync_took_s)
+        return time.monotonic() - self._sync_began_s >= wait_s
+
     def _synchronise(self, sync_file: Callable[[int], None]) -> None:
+        self._sync_began_s = time.monotonic()
         try:
             sync_file(self._descriptor)
         except OSError:
             self._is_doubtful = True
             raise
-        self._synced_at_s = time.monotonic()
+        finally:
+            self._sync_took_s = time.monotonic() - self._sync_began_s
 
     def _write_anew(self) -> None:
         """Put a new file in the place of one that cannot be trusted; the lock goes with it."""

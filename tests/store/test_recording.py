@@ -75,6 +75,27 @@ def test_it_is_synchronised_about_every_second(recording, monkeypatch):
     assert max(gaps_s) <= 0.9
 
 
+@pytest.mark.parametrize("takes_s", [0.05, 0.15, 0.25])
+def test_a_slow_disk_is_asked_earlier(recording, monkeypatch, takes_s):
+    """What counts is when a synchronisation ends, and what it began with."""
+    now_s = time.monotonic()
+    began_s = [now_s]
+    monkeypatch.setattr(recording_module.time, "monotonic", lambda: now_s)
+
+    def fdatasync(_):
+        nonlocal now_s
+        began_s.append(now_s)
+        now_s += takes_s
+
+    monkeypatch.setattr(recording_module.os, "fdatasync", fdatasync)
+    for _ in range(100):
+        now_s += 0.1
+        recording.append(noise(1_600))
+    exposed_s = np.diff(began_s)[1:] + takes_s  # until the next one has ended
+    assert max(exposed_s) <= 0.95
+    assert min(np.diff(began_s)[1:]) >= 2 * takes_s  # half of the time is left to others
+
+
 def test_a_write_that_failed_is_repeated_in_place(recording, monkeypatch):
     recording.append(noise(100, seed=1))
     real_pwrite = os.pwrite
