@@ -176,6 +176,6 @@ $(VENV)/.export: $(VENV)/.run
 
 $(VENV)/.test: $(VENV)/.export $(VENV)/.apt-test
 	echo "set-up: what the tests need"
-	$(BIN)/python -m pip install --quiet --editable '.[serve,mqtt,wyoming,hands]'
+	$(BIN)/python -m pip install --quiet --editable '.[serve,mqtt,wyoming,hands,numerals]'
 	$(BIN)/python -m pip install --quiet --group test --group plot --group lint --group docs
 	touch $@

@@ -1,7 +1,7 @@
-"""Correction rules at work: each new text is read once, and what they change is a new version.
+"""Numerals and correction rules at work: each new text is read once; a change is a new version.
 
-The version of the recognizer stays as it was. What the rules made of it names them in the place of
-a bundle, by their SHA-256, and the version that it was made from. A second pass is corrected too:
+The version of the recognizer stays as it was. What a step made of it names that step in the place
+of a bundle, by its SHA-256, and the version that it was made from. A second pass is corrected too:
 the rules have the last word, but for a person's.
 """
 
@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 
 from edge_asr.recognize import Recognized
 from edge_asr.records import HUMAN
-from edge_asr.rules import RULES
 from edge_asr.second_pass import Added
-from edge_asr.store.corrections import words_moved
 from edge_asr.store.passes import Pass
+from edge_asr.word_times import words_moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_asr.recognize import RecognizeEvent
     from edge_asr.records import Transcript, Utterance
-    from edge_asr.rules import Rules
+    from edge_asr.rewriting import Rewriting, Step
     from edge_asr.store import Store
 
 
@@ -32,17 +31,16 @@ class Correcting:
 
     Args:
         store: where versions go.
-        rules: the corrections.
+        rewriting: the steps.
         observe: is told of everything that happened, and of corrections.
     """
 
     def __init__(
-        self, store: Store, rules: Rules, observe: Callable[[RecognizeEvent], None]
+        self, store: Store, rewriting: Rewriting, observe: Callable[[RecognizeEvent], None]
     ) -> None:
         self._store = store
-        self._rules = rules
+        self._rewriting = rewriting
         self._observe = observe
-        self._pass = Pass(RULES, rules.sha256, rules.sha256, reads_text=True)
 
     def observe(self, event: RecognizeEvent) -> None:
         """Tell of an event, and correct the text that it brought.
@@ -64,10 +62,17 @@ class Correcting:
             self._correct(entry.utterance, entry.transcript)
 
     def _correct(self, utterance: Utterance, found: Transcript) -> None:
-        heard = found.recognition
-        text = self._rules.apply(heard.text, heard.language)
-        if text == heard.text or not found.is_shown or found.bundle in {HUMAN, RULES}:
+        if not found.is_shown or found.bundle == HUMAN:
             return
+        for step in self._rewriting.after(found.bundle):
+            found = self._take(step, utterance, found) or found
+
+    def _take(self, step: Step, utterance: Utterance, found: Transcript) -> Transcript | None:
+        """Add the version that a step makes of another; None where it changes nothing."""
+        heard = found.recognition
+        text = step.apply(heard.text, heard.language)
+        if text == heard.text:
+            return None
         corrected = replace(
             heard,
             text=text,
@@ -79,10 +84,11 @@ class Correcting:
         added = self._store.transcripts.add_of_pass(
             utterance.utterance_id,
             corrected,
-            self._pass,
+            Pass(step.name, step.sha256, step.sha256, reads_text=True),
             parent_version=found.version,
             is_shown=True,
             created_utc_ns=time.time_ns(),
         )
         if added is not None:
             self._observe(Added(utterance, added))
+        return added

@@ -43,6 +43,9 @@ class Segment:
     """Their times are counted from the start of the file."""
     decode_s: float = 0.0
     """Wall-clock seconds of recognizing it."""
+    heard: str | None = None
+    """The text as the model gave it, where it was changed afterwards (numerals, corrections); how
+    sure the model was, is about this."""
 
     @property
     def in_words(self) -> list[Segment]:
@@ -176,6 +179,7 @@ def _fields(result: FileTranscript) -> dict[str, Any]:
                 "start_s": round(segment.start_s, 3),
                 "end_s": round(segment.end_s, 3),
                 "text": segment.text,
+                "heard": segment.heard,
                 "language": segment.language,
                 "avg_logprob": segment.avg_logprob,
                 "ctc_max_entropy": segment.ctc_max_entropy,

@@ -77,6 +77,11 @@ class Rules:
         return bool(self.rules)
 
     @property
+    def name(self) -> str:
+        """What a version says it was made by: :data:`RULES`."""
+        return RULES
+
+    @property
     def sha256(self) -> str:
         """SHA-256 of all of them: what a version was made by."""
         fields = [[r.pattern, r.replacement, r.language, r.regex] for r in self.rules]

@@ -76,6 +76,10 @@ class RecognitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     draft_probability_threshold: Probability = 0.2
     """For fast drafts: one whose tokens the language model all finds so likely is the text. 0.1 is
     faster and less accurate."""
+    numerals: bool = False
+    """Write numbers as digits, "twenty-three" as "23", after recognition and before
+    ``corrections``, in Danish, Dutch, English, French, German, Italian, Portuguese and Spanish. The
+    text as it was heard stays in the log. Needs the extra ``numerals``."""
     beam: Annotated[int, msgspec.Meta(ge=1, le=16)] = 5
     """How many texts a Whisper follows at once where it doubts the likeliest one. Such an utterance
     takes up to twice as long; 1 leaves it at the likeliest."""

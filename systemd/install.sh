@@ -8,7 +8,7 @@
 # PREFIX    where the program goes: an environment of its own (/opt/edge-asr)
 # DESTDIR   put every file under this directory and leave the running system alone
 # PYTHON    Python 3.11 or newer, which the environment is made from (the system's)
-# EXTRAS    optional parts of the program, with commas between: serve,mqtt,wyoming,hands (serve)
+# EXTRAS    optional parts of the program, with commas between: serve,mqtt,wyoming,hands,numerals (serve)
 # BUNDLES   model bundles to install (./bundles, if there are any)
 # MANUAL    where make man put the manual page and the completions (./build/man, if it did)
 #

@@ -1,11 +1,13 @@
 """What correction rules change is a version of its own, and never a person's."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge_asr.correcting import Correcting
+from edge_asr.numerals import NUMERALS, Numerals
 from edge_asr.recognize import Recognized, recognize
 from edge_asr.records import (
     HUMAN,
@@ -17,6 +19,7 @@ from edge_asr.records import (
     Task,
     Word,
 )
+from edge_asr.rewriting import Rewriting
 from edge_asr.rules import RULES, Rule, Rules
 from edge_asr.second_pass import Added
 from edge_asr.store import Store
@@ -63,10 +66,10 @@ def say(store):
     return store.utterances.close(recording, n_samples=8000, reason=EndReason.PAUSE)
 
 
-def run(store, rules):
+def run(store, rules, *numerals):
     """Run the loop until nothing is pending; return its events."""
     events = []
-    correcting = Correcting(store, rules, events.append)
+    correcting = Correcting(store, Rewriting((*numerals, rules)), events.append)
     with store.recognizing():
         correcting.settle()
         recognize(
@@ -132,10 +135,40 @@ def test_what_a_second_pass_wrote_is_corrected_too(store):
     )
     events = []
 
-    Correcting(store, KANBAN, events.append).observe(Added(utterance, version))
+    Correcting(store, Rewriting((KANBAN,)), events.append).observe(Added(utterance, version))
 
     assert [event.transcript.version for event in events] == [2, 3]
     assert events[1].transcript.parent_version == 2
+
+
+def test_numbers_become_digits_before_the_rules_each_in_a_version_of_its_own(store, monkeypatch):
+    said = replace(HEARD, text="Stop the cam ban twenty-three.", words=())
+    monkeypatch.setattr(Recognizer, "transcribe", lambda *_: said)
+    utterance = say(store)
+
+    run(store, Rules((Rule("cam ban 23", "Kanban-23"),)), Numerals())
+
+    versions = store.transcripts.versions(utterance.utterance_id)
+    assert [(v.bundle, v.parent_version, v.recognition.text) for v in versions] == [
+        ("tiny", None, "Stop the cam ban twenty-three."),
+        (NUMERALS, 1, "Stop the cam ban 23."),
+        (RULES, 2, "Stop the Kanban-23."),
+    ]
+    assert versions[1].bundle_sha256 == Numerals().sha256
+
+
+def test_steps_that_a_power_cut_prevented_follow_the_one_that_was_made(store, monkeypatch):
+    said = replace(HEARD, text="Stop twenty-three cam bans.", words=())
+    monkeypatch.setattr(Recognizer, "transcribe", lambda *_: said)
+    utterance = say(store)
+    run(store, Rules(), Numerals())
+
+    (added,) = run(store, Rules((Rule("cam bans", "twenty Kanbans"),)), Numerals())
+
+    assert added.transcript.recognition.text == "Stop 23 twenty Kanbans."
+    assert added.transcript.parent_version == 2
+    assert run(store, KANBAN, Numerals()) == []
+    assert len(store.transcripts.versions(utterance.utterance_id)) == 3
 
 
 def test_a_persons_words_stay_as_they_are(store):

@@ -50,6 +50,7 @@ def test_jsonl_is_one_line_with_the_promised_keys():
         "start_s": 0.25,
         "end_s": 1.5,
         "text": " Pump seven & <valve> two ",
+        "heard": None,
         "language": None,
         "avg_logprob": None,
         "ctc_max_entropy": None,

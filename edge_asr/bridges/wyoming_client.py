@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from edge_asr.config import Config
     from edge_asr.manifest import Manifest
     from edge_asr.records import Request
-    from edge_asr.rules import Rules
+    from edge_asr.rewriting import Rewriting
     from edge_asr.transcribe import Stretch
 
 NONSENSE = (
@@ -67,7 +67,7 @@ class Service:
     manifest: Manifest
     """Of the bundle that recognizes."""
     engine: Engine
-    rules: Rules
+    rewriting: Rewriting
     open_vad: Callable[[], SileroVad]
     hearing: Executor
     """Threads in which sound is cut into utterances."""
@@ -233,7 +233,7 @@ class _Dictation:
             found = await self._service.engine.transcribe(
                 stretch.waveform, self._request, self._is_left.is_set
             )
-            text = one_line(self._service.rules.apply(found.text, found.language))
+            text = one_line(self._service.rewriting.apply(found.text, found.language))
             if not text:
                 continue
             if not self._chunks:

@@ -57,6 +57,12 @@ _OPTIONS = (
     ),
 )
 
+numerals_option = click.option(
+    "--numerals/--no-numerals",
+    default=None,
+    help="Write numbers as digits (twenty-three: 23); else as configured.",
+)
+
 
 def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which passes them on to :func:`request_from`."""

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_asr.cli.asked import numerals_option
 from edge_asr.cli.saying import say
 from edge_asr.cli.signals import begin_anew, hold_usr1, on_usr1, stop_event
 from edge_asr.errors import EdgeAsrError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
     from contextlib import ExitStack
 
-    from edge_asr.alarms import AlarmChange
-    from edge_asr.backlog import BacklogPolicy, BacklogWatch, Load
     from edge_asr.capture import Source
     from edge_asr.cli.context import Context
-    from edge_asr.recognizers import Recognizer
     from edge_asr.store import Store
     from edge_asr.store.recovery import Recovery
     from edge_asr.store.rejected import RejectedSounds
@@ -169,6 +166,7 @@ def _source(
 @click.command()
 @click.option("--until-idle", is_flag=True, help="Exit when nothing is pending.")
 @partials_option
+@numerals_option
 @output_option
 @child_option
 @click.pass_obj
@@ -176,6 +174,7 @@ def recognize(
     context: Context,
     until_idle: bool,  # noqa: FBT001
     wants_partials: bool | None,  # noqa: FBT001
+    numerals: bool | None,  # noqa: FBT001
     output: str,
     is_child: bool,  # noqa: FBT001
 ) -> None:
@@ -185,20 +184,23 @@ def recognize(
     Examples:
       edge-asr recognize                              go on until stopped
       edge-asr --bundle whisper-base recognize --until-idle
+      edge-asr recognize --numerals                   "twenty-three" is written as "23", too
     """
     from edge_asr.cli.events import printer
     from edge_asr.cli.keeping import Keeper
     from edge_asr.cli.opening import opened_when_there_is_room
     from edge_asr.cli.second_pass import open_second_pass
     from edge_asr.cli.status import LoadTeller
+    from edge_asr.cli.stepping import open_stepping
     from edge_asr.correcting import Correcting
     from edge_asr.partials import Partials
     from edge_asr.recognize import recognize as run_loop
     from edge_asr.recycling import Recycling
-    from edge_asr.rules import Rules
+    from edge_asr.rewriting import configured
     from edge_asr.sessions import progress_told
     from edge_asr.store.feed import Feed
 
+    rewriting = configured(context.config, numerals=numerals)
     notifier = context.notifier()
     stop = stop_event(also_when_stdin_closes=is_child)
     feed = Feed(context.state_dir)
@@ -216,10 +218,10 @@ def recognize(
     ):
         notifier.extend_timeout(60.0)
         tell = LoadTeller(output, notifier).tell
-        recognizer, watch, policy = _recognizer(context, store, show, tell)
+        recognizer, watch, policy = open_stepping(context, store, show, tell)
         notifier.ready(f"recognizing with {recognizer.bundle.name}")
         request = context.config.recognition.request
-        correcting = Correcting(store, Rules(tuple(context.config.corrections)), show)
+        correcting = Correcting(store, rewriting, show)
         correcting.settle()
         if wants_partials is None:
             wants_partials = context.config.recognition.partials == "auto"
@@ -264,35 +266,3 @@ def recognize(
         raise EdgeAsrError(
             f"{n_failed} utterances could not be transcribed; see the messages above"
         )
-
-
-def _recognizer(
-    context: Context,
-    store: Store,
-    show: Callable[[AlarmChange], None],
-    tell: Callable[[Load], None],
-) -> tuple[Recognizer, BacklogWatch, BacklogPolicy]:
-    """Return what transcribes, which steps down while much waits, and what watches that."""
-    from edge_asr.alarming import AlarmBook
-    from edge_asr.alarms import AlarmCode
-    from edge_asr.backlog import BacklogPolicy, BacklogWatch
-    from edge_asr.stepping import SteppingRecognizer
-
-    settings = context.config.backlog
-    has_fallback = settings.fallback_bundle is not None
-    steps = [AlarmCode.FALLBACK_BUNDLE] if has_fallback else []
-    if context.config.second_pass.bundle is not None:
-        steps.append(AlarmCode.SECOND_PASS_OFF)
-    policy = BacklogPolicy(settings, AlarmBook(store, "", show), steps)
-    watch = BacklogWatch(store, policy, tell)
-    if not has_fallback:
-        return context.open_recognizer(), watch, policy
-    fallback = context.open_fallback_bundle()
-    fallback.check(context.config.recognition.request)
-    recognizer = SteppingRecognizer(
-        context.open_recognizer,
-        lambda: context.open_recognizer(context.open_fallback_bundle()),
-        lambda: policy.fallback_wanted,
-        lambda complaint: say(f"edge-asr: {complaint}"),
-    )
-    return recognizer, watch, policy

@@ -153,8 +153,11 @@ def _run(
     """Do a pass over what was chosen, and say how it went."""
     import os
 
+    from edge_asr.correcting import Correcting
+    from edge_asr.rewriting import configured
     from edge_asr.second_pass import Added, PassFailed, do_one
 
+    correcting = Correcting(store, configured(context.config), lambda _event: None)
     os.nice(_NICENESS)
     stop = stop_event()
     queue = store.passes.queue(wanted, chosen)
@@ -178,6 +181,7 @@ def _run(
                     )
                 elif isinstance(event, Added):
                     n_hidden += not event.transcript.is_shown
+                    correcting.observe(event)
             n_done += 1
             advance()
     if not dry_run:

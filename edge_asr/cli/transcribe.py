@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_asr.capture.vad import open_vad
-from edge_asr.cli.asked import request_from, request_options
+from edge_asr.cli.asked import numerals_option, request_from, request_options
 from edge_asr.cli.bars import bar_of_all, bar_of_file
 from edge_asr.cli.shown import Shown
 from edge_asr.errors import AudioFileError, EdgeAsrError, RequestError
 from edge_asr.formats import FORMATS, one_line
+from edge_asr.rewriting import configured
 from edge_asr.sessions import n_cores
 from edge_asr.transcribe import FileTranscriber, Outcome, total_duration_s
 
@@ -33,6 +34,7 @@ LONG_S = 300.0
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
 )
 @request_options
+@numerals_option
 @click.option("--bundle", metavar="NAME|DIR", help="Speech model to use; as before the command.")
 @click.option(
     "--format",
@@ -81,6 +83,7 @@ def transcribe(
     output_dir: Path | None,
     resume: bool,  # noqa: FBT001 (the same)
     jobs: int | None,
+    numerals: bool | None,  # noqa: FBT001 (the same)
     **asked: Any,  # noqa: ANN401 (the options of request_options)
 ) -> None:
     """Print the text of sound files: WAV, FLAC, Ogg, MP3, and what else libsndfile reads.
@@ -95,10 +98,12 @@ def transcribe(
       edge-asr transcribe --words --bundle granite-4.0-1b-speech call.wav
       edge-asr transcribe --task translate *.wav --format jsonl
       edge-asr transcribe --output-dir texts --resume archive/*.flac
+      edge-asr transcribe --numerals --language en call.wav
       edge-asr transcribe --punctuated --bundle granite-speech-4.1-2b call.wav
     """
     context.bundle_name = bundle or context.bundle_name
     request = request_from(context.config.recognition.request, **asked)
+    rewriting = configured(context.config, numerals=numerals)
     if resume and output_dir is None:
         raise click.UsageError("--resume needs --output-dir")
     if partials and jobs:
@@ -123,7 +128,7 @@ def transcribe(
             click.echo(f"edge-asr: {outcome.error}", err=True)
             n_failed += 1
         else:
-            show.add(outcome.path, outcome.transcript)
+            show.add(outcome.path, rewriting.of_file(outcome.transcript))
     show.finish()
     if n_failed:
         raise EdgeAsrError(f"{n_failed} of {len(files)} files could not be transcribed")

@@ -81,7 +81,7 @@ def _service(context: Context) -> Service:
     from edge_asr.bridges.wyoming_client import Service
     from edge_asr.bundle import find_bundle, read_manifest
     from edge_asr.capture.vad import open_vad
-    from edge_asr.rules import Rules
+    from edge_asr.rewriting import configured
 
     config = context.config
     directory = find_bundle(context.speech_bundle_name, context.bundle_dirs)
@@ -90,7 +90,7 @@ def _service(context: Context) -> Service:
         config=config,
         manifest=read_manifest(directory)[0],
         engine=Engine(context.open_recognizer, config.wyoming.release_after_s),
-        rules=Rules(tuple(config.corrections)),
+        rewriting=configured(config),
         open_vad=lambda: open_vad(vad),
         hearing=ThreadPoolExecutor(2, "hearing"),
     )

@@ -33,6 +33,10 @@ _FIELDS: dict[str, Described] = {
         "type": "string",
         "description": "Names and terms to listen for, with commas between; not every model can.",
     },
+    "numerals": {
+        "type": "boolean",
+        "description": "Write numbers as digits; else as configured (recognition.numerals).",
+    },
     "stream": {
         "type": "boolean",
         "default": False,

@@ -5,10 +5,11 @@ crashes, hangs or is killed because memory ends, the server stays and says so, a
 It reads orders from standard input, a JSON object on each line, and writes events to standard
 output::
 
-    {"config": {...}}                                          once, at first
-    {"path": ..., "name": ..., "bundle": ..., "request": ...}  -> {"event": "segment", ...}, ...
-                                                                  {"event": "done", ...}
-    {"abandon": true}                                          -> {"event": "abandoned"}
+    {"config": {...}}                                    once, at first
+    {"path": ..., "name": ..., "bundle": ..., "request": ..., "numerals": ...}
+                                                         -> {"event": "segment", ...}, ...
+                                                            {"event": "done", ...}
+    {"abandon": true}                                    -> {"event": "abandoned"}
 
 An order ends with ``done``, ``failed`` or ``abandoned``; the next one is sent after that.
 
@@ -36,6 +37,7 @@ from edge_asr.errors import AudioFileError, BundleError, EdgeAsrError, RequestEr
 from edge_asr.prepared import measured_pace
 from edge_asr.recognizers import open_recognizer
 from edge_asr.records import Task
+from edge_asr.rewriting import configured
 from edge_asr.sessions import default_threads
 from edge_asr.transcribe import FileTranscriber
 
@@ -127,12 +129,13 @@ class _Transcriber:
         recognizer = self._recognizer(order["bundle"])
         request = _request(self._config, recognizer.bundle, order["request"])
         recognizer.check(request)
+        rewriting = configured(self._config, numerals=order["numerals"])
         vad = open_vad(open_bundle(self._vad, family="silero-vad"))
 
         def tell(segment: Segment) -> None:
             if is_abandoned():
                 raise AbandonedError
-            self._tell({"event": "segment", **asdict(segment)})
+            self._tell({"event": "segment", **asdict(rewriting.of_segment(segment))})
 
         result = FileTranscriber(vad, self._config.vad, recognizer).transcribe(
             Path(order["path"]),

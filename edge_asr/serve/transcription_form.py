@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 GRANULARITIES = ("segment", "word")
 _STREAMED = ("json", "text")
-_COMMON = ("model", "language", "prompt", "response_format", "temperature", "keywords", "stream")
+_COMMON = (
+    *("model", "language", "prompt", "response_format", "temperature", "keywords", "numerals"),
+    "stream",
+)
 FIELDS = {
     Task.TRANSCRIBE: (*_COMMON, "timestamp_granularities", "chunking_strategy"),
     Task.TRANSLATE: (*_COMMON, "target_language"),
@@ -39,6 +42,8 @@ class Wanted:
     """What is asked of the recognizer, for the process that transcribes."""
     response_format: str
     granularities: tuple[str, ...]
+    numerals: bool | None
+    """Whether numbers are written as digits; None: as configured."""
     stream: bool
     ignored: tuple[str, ...]
     """Fields that this model has no use for."""
@@ -60,6 +65,8 @@ def wanted(form: Form, task: Task, models: Models) -> Wanted:
     response_format = asked.choice("response_format", FORMATS) or "json"
     granularities = _granularities(asked, response_format, model)
     stream = asked.choice("stream", ("true", "false")) == "true"
+    digits = asked.choice("numerals", ("true", "false"))
+    numerals = digits == "true" if digits else None
     if stream and response_format not in _STREAMED:
         sentence = f"response_format: of a stream it is {' or '.join(_STREAMED)}"
         raise ProblemError(BAD_REQUEST, sentence, "response_format")
@@ -70,7 +77,7 @@ def wanted(form: Form, task: Task, models: Models) -> Wanted:
         "keywords": [*keywords, *hints],
     }
     ignored = ("prompt",) if asked.text("prompt") and not hints else ()
-    return Wanted(model, request, response_format, granularities, stream, ignored)
+    return Wanted(model, request, response_format, granularities, numerals, stream, ignored)
 
 
 def _granularities(asked: _Fields, response_format: str, model: Model) -> tuple[str, ...]:

@@ -83,6 +83,7 @@ def _begun(site: Site, form: Form, what: Wanted, stack: AsyncExitStack) -> Told:
         "name": form.file_name,
         "bundle": str(what.model.directory),
         "request": what.request,
+        "numerals": what.numerals,
     }
     told = site.transcribing.follow(order, form.file_name)
     stack.push_async_callback(told.aclose)

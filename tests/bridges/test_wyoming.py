@@ -30,7 +30,7 @@ from edge_asr.config import Config, parse_config
 from edge_asr.errors import BundleError, ConfigError, RequestError
 from edge_asr.manifest import Capabilities, Manifest
 from edge_asr.records import Recognition, Task
-from edge_asr.rules import Rules
+from edge_asr.rewriting import configured
 from edge_asr.serve.sockets import opened, opened_unix
 from tests.store.speech import noise
 
@@ -105,7 +105,7 @@ def serving(config=None, allowed=(), opening=None, at=None):
         config=config,
         manifest=MANIFEST,
         engine=engine,
-        rules=Rules(tuple(config.corrections)),
+        rewriting=configured(config),
         open_vad=Loudness,
         hearing=hearing,
     )

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge_asr.cli import transcribe as module
-from edge_asr.config import Config
+from edge_asr.config import parse_config
 from edge_asr.errors import RequestError
 from edge_asr.formats import FileTranscript, Segment
 from edge_asr.records import Word
@@ -18,7 +18,7 @@ SEGMENT = Segment(0.25, 1.5, "pump seven", "en", words=WORDS)
 
 @pytest.fixture
 def run(monkeypatch):
-    def transcribe(*arguments, timestamps=True):
+    def transcribe(*arguments, timestamps=True, config=""):
         can = SimpleNamespace(timestamps=timestamps)
         bundle = SimpleNamespace(
             name="small",
@@ -27,7 +27,7 @@ def run(monkeypatch):
         )
         recognizer = SimpleNamespace(bundle=bundle)
         context = SimpleNamespace(
-            config=Config(),
+            config=parse_config(config),
             bundle_name=None,
             open_vad_bundle=lambda: None,
             open_recognizer=lambda: recognizer,
@@ -58,3 +58,17 @@ def test_a_bundle_without_word_times_says_so_in_a_sentence(run):
     result = run("--words", timestamps=False)
     assert isinstance(result.exception, RequestError)
     assert str(result.exception).startswith("bundle small does not say when each word was said;")
+
+
+def test_corrections_and_numerals_are_applied_and_json_has_what_was_heard(run):
+    rules = "corrections: [{pattern: pump, replacement: P}]"
+
+    assert run("--numerals", config=rules).stdout == "P 7\n"
+    assert run(config=rules).stdout == "P seven\n"
+    result = json.loads(run("--format", "json", config=rules).stdout)
+    (segment,) = result["segments"]
+    assert (result["text"], segment["text"], segment["heard"]) == (
+        "P seven",
+        "P seven",
+        "pump seven",
+    )

@@ -95,6 +95,22 @@ def test_subtitles_are_such_that_players_read_them(client, clip):
 
 
 @pytest.mark.bundle
+def test_corrections_are_made_and_numbers_written_as_digits_where_that_is_asked_for(
+    serve_here, bundles, clip
+):
+    rules = "corrections: [{pattern: conference, replacement: twenty-three meetings}]"
+    server = serve_here(parse_config(f"{SETTINGS}\n{rules}"), bundle_dirs=(bundles,))
+    sound = clip.read_bytes()
+
+    said = post(server, form(sound, file_name="a.flac", response_format="text")).body.decode()
+    assert "twenty-three meetings" in said
+    assert "conference" not in said.lower()
+    asked = post(server, form(sound, file_name="a.flac", numerals="true", stream="true"))
+    assert asked.status == 200
+    assert "twenty-three meetings" in asked.body.decode()  # the rules come after the numerals
+
+
+@pytest.mark.bundle
 def test_a_stream_tells_each_part_as_it_is_recognized(client, tmp_path, clip):
     import soundfile
 
@@ -216,6 +232,7 @@ def test_a_model_that_is_not_there_is_named(client, silence, model):
         (form(b"x", response_format="docx"), "response_format"),
         (form(b"x", temperature="hot"), "temperature"),
         (form(b"x", temperature="nan"), "temperature"),
+        (form(b"x", numerals="perhaps"), "numerals"),
         (form(b"x", language="english"), "language"),
         (form(b"x", stream="true", response_format="srt"), "response_format"),
         (form(b"x", timestamp_granularities="word"), "timestamp_granularities"),

@@ -7,9 +7,9 @@ import pytest
 
 from edge_asr.errors import CorrectionError
 from edge_asr.records import HUMAN, Word
-from edge_asr.store.corrections import words_moved
 from edge_asr.store.log import Filter
 from edge_asr.store.passes import Pass
+from edge_asr.word_times import words_moved
 from tests.store.speech import recognition, say, write_down
 
 
