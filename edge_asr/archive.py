@@ -108,6 +108,7 @@ class ArchiveTranscriber:
             self._cut(files[-1], request, progress)
             while files and files[0].is_done:
                 yield from _told(files.popleft())
+        self._workers.flush()
         while files:
             yield from _told(files.popleft())
 

@@ -4,10 +4,12 @@ import json
 import os
 import signal
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 
+from edge_asr import workers
 from edge_asr.archive import ArchiveTranscriber
 from edge_asr.audio import write_flac
 from edge_asr.config import VadSettings
@@ -37,6 +39,9 @@ class Now:
         text = f"{len(waveform) / 16_000:.1f} s"
         found.set_result(Recognition(text, "en", None, Task.TRANSCRIBE, 0.1, -0.2))
         return found
+
+    def flush(self):
+        pass
 
 
 @pytest.fixture
@@ -128,16 +133,70 @@ def test_two_processes_write_what_one_writes(program, sample, bundles, tmp_path)
     assert (tmp_path / f"{clips[1].name}.jsonl").read_text(encoding="utf-8") == "done before"
 
 
+class Listed:
+    """A pool that keeps what it is handed, and is done with it when it is told."""
+
+    def __init__(self):
+        self.handed = []
+
+    def submit(self, _transcribe, waveforms, request):
+        assert request is REQUEST
+        self.handed.append((waveforms, Future()))
+        return self.handed[-1][1]
+
+    def shutdown(self, **_):
+        pass
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    pool = Listed()
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda *_, **__: pool)
+    return pool
+
+
+def test_what_is_alike_in_length_is_handed_over_together_and_comes_back_in_its_place(
+    listed, tmp_path
+):
+    lengths = [16_000 * (1 + n % 2) for n in range(64)]
+    with Workers(tmp_path, 1) as pool:
+        found = [pool.submit(np.zeros(length, np.float32), REQUEST) for length in lengths]
+        assert len(listed.handed) == 2, "one is being recognized, one waits for the worker"
+        for _ in range(2):
+            for waveforms, done in listed.handed[-2:]:
+                done.set_result([len(waveform) for waveform in waveforms])
+            pool.flush()
+    assert [each.result() for each in found] == lengths
+    for waveforms, _ in listed.handed[2:]:
+        assert len({len(waveform) for waveform in waveforms}) == 1
+
+
+def test_why_a_batch_failed_is_told_of_each_utterance_in_it(listed, tmp_path):
+    with Workers(tmp_path, 1) as pool:
+        found = [pool.submit(np.zeros(16_000, np.float32), REQUEST) for _ in range(3)]
+        pool.flush()
+        listed.handed[0][1].set_exception(BrokenProcessPool())
+    for each in found:
+        with pytest.raises(EdgeAsrError, match="use fewer --jobs"):
+            result_of(each)
+
+
 @pytest.mark.bundle
 def test_a_process_that_is_killed_is_one_sentence(bundles):
     with Workers(bundles / "whisper-tiny.en", 1) as workers:
         silence = np.zeros(16_000, dtype=np.float32)
-        assert result_of(workers.submit(silence, REQUEST)).language == "en"
+        assert _found_by(workers, silence).language == "en"
         (process,) = workers._pool._processes.values()
         os.kill(process.pid, signal.SIGKILL)
         process.join(10)
         with pytest.raises(EdgeAsrError, match="a recognizing process ended before its work"):
-            result_of(workers.submit(silence, REQUEST))
+            _found_by(workers, silence)
+
+
+def _found_by(workers, waveform):
+    found = workers.submit(waveform, REQUEST)
+    workers.flush()
+    return result_of(found)
 
 
 def test_resuming_without_a_folder_is_one_sentence(program):

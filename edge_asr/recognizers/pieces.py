@@ -24,11 +24,26 @@ def in_pieces(
     waveform: Waveform, max_s: float, recognize: Callable[[Waveform], Recognition]
 ) -> Recognition:
     """Recognize sound of any length with what hears at most ``max_s`` seconds at once."""
-    starts = cuts(waveform, int(max_s * SAMPLE_RATE))
-    sounds = np.split(waveform, starts[1:])
-    if len(sounds) == 1:
-        return recognize(waveform)
-    return joined([recognize(sound) for sound in sounds], starts)
+    (found,) = all_in_pieces(
+        [waveform], max_s, lambda sounds: [recognize(sound) for sound in sounds]
+    )
+    return found
+
+
+def all_in_pieces(
+    waveforms: Sequence[Waveform],
+    max_s: float,
+    recognize_all: Callable[[Sequence[Waveform]], Sequence[Recognition]],
+) -> list[Recognition]:
+    """Recognize sounds of any length with what hears several at once, each at most ``max_s``."""
+    starts_of = [cuts(waveform, int(max_s * SAMPLE_RATE)) for waveform in waveforms]
+    sounds = [
+        sound
+        for waveform, starts in zip(waveforms, starts_of, strict=True)
+        for sound in np.split(waveform, starts[1:])
+    ]
+    pieces = iter(recognize_all(sounds))
+    return [joined([next(pieces) for _ in starts], starts) for starts in starts_of]
 
 
 def cuts(waveform: Waveform, max_samples: int) -> list[int]:
@@ -55,6 +70,8 @@ def joined(pieces: Sequence[Recognition], starts: Sequence[int]) -> Recognition:
     The mean log-probability is that of the pieces, weighted by the length of their texts; the
     entropy is the highest; the language is that of most of the text, as sure as where it was least.
     """
+    if len(pieces) == 1:
+        return pieces[0]
     n_letters: Counter[str] = Counter()
     for piece in pieces:
         n_letters[piece.language] += len(piece.text)

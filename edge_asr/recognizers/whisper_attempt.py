@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_asr.recognizers.decoding import MAX_COMPRESSION_RATIO, compression_ratio
+
 if TYPE_CHECKING:
-    from edge_asr.recognizers.decoding import Logits
+    from edge_asr.recognizers.decoding import Decoded, Logits
     from edge_asr.records import Word
+
+MIN_AVG_LOGPROB = -1.0
+"""Whisper's threshold for text to be doubted."""
+MAX_NO_SPEECH_PROBABILITY = 0.6
+"""Whisper's threshold: above it, doubted text is taken for invented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +42,19 @@ class Attempt:
     avg_logprob: float
     flags: tuple[str, ...]
     words: tuple[Word, ...] = ()
+
+
+def judged(text: str, decoded: Decoded, prompted: Prompted) -> Attempt:
+    """Return a text with the reasons to doubt it.
+
+    Whisper's rule: unlikely text over what is probably no speech was invented, and is left out.
+    """
+    flags = list(decoded.flags)
+    if not flags and compression_ratio(text) > MAX_COMPRESSION_RATIO:
+        flags.append("repetition")
+    if decoded.avg_logprob < MIN_AVG_LOGPROB:
+        if prompted.no_speech > MAX_NO_SPEECH_PROBABILITY:
+            text, flags = "", ["no_speech"]
+        else:
+            flags.append("low_probability")
+    return Attempt(text, prompted.language, prompted.probability, decoded.avg_logprob, tuple(flags))

@@ -9,6 +9,7 @@ import numpy as np
 from edge_asr.recognizers.decoding import Choice
 from edge_asr.recognizers.speculative import Verified
 from edge_asr.recognizers.whisper_branches import WhisperBranches
+from edge_asr.recognizers.whisper_rows import RowShape, WhisperRows
 from edge_asr.sessions import tensor
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
 PromptLogits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 """float32, shape ``(n_tokens, vocab_size)``."""
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Queries = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
 """float32, shape ``(1, n_positions, n_heads * head_dim)``."""
 _PAST, _PRESENT = "past_key_values.", "present."
+_ENCODER_KEY = "present.{}.encoder.key"
 _ROOM = 64
 """Positions by which caches differ in size: utterances of about the same length share one."""
 
@@ -45,6 +48,7 @@ class WhisperDecoder:
     ) -> None:
         self._session = session
         self._alignment_heads = alignment_heads
+        self._asking_layers = sorted({layer for layer, _ in alignment_heads})
         self._shape = (n_heads, head_dim)
         self._vocab_size = vocab_size
         self._n_text_ctx = n_text_ctx
@@ -72,7 +76,7 @@ class WhisperDecoder:
             max_tokens: how many tokens may be fed.
         """
         self._make_room(min(max_tokens, self._n_text_ctx))
-        self._keys = {layer: present[f"present.{layer}.encoder.key"] for layer in self._queries}
+        self._keys = {layer: present[_ENCODER_KEY.format(layer)] for layer in self._queries}
         cross = {name.replace(_PRESENT, _PAST, 1): value for name, value in present.items()}
         kept = {name.replace(_PAST, _PRESENT, 1): value for name, value in self._cache.items()}
         self._cross, self._bias = cross, logit_bias
@@ -114,13 +118,37 @@ class WhisperDecoder:
             first: position of the first token that was fed which is of interest.
             n_frames: of the sound that is of interest, from its beginning.
         """
+        queries = {layer: each[0, first : self.n_past] for layer, each in self._queries.items()}
+        return self._scores(queries, self._keys, n_frames)
+
+    def attention_scores_of(
+        self, rows: WhisperRows, row: int, first: int, n_tokens: int, n_frames: int
+    ) -> AttentionScores:
+        """Return the same for one of several utterances.
+
+        Args:
+            rows: the utterances.
+            row: which one.
+            first: position of its first token that is of interest.
+            n_tokens: how many are.
+            n_frames: of its sound.
+        """
+        sound = rows.sound(row)
+        keys = {layer: sound[_ENCODER_KEY.format(layer)] for layer in self._asking_layers}
+        queries = {
+            layer: each[first : first + n_tokens] for layer, each in rows.queries(row).items()
+        }
+        return self._scores(queries, keys, n_frames)
+
+    def _scores(
+        self, queries: Mapping[int, Array], keys: Mapping[int, Tensor], n_frames: int
+    ) -> AttentionScores:
         head_dim = self._shape[1]
-        keys = {layer: key.numpy() for layer, key in self._keys.items()}
+        keys_of = {layer: key.numpy() for layer, key in keys.items()}
         scores = []
         for layer, head in self._alignment_heads:
             part = slice(head * head_dim, (head + 1) * head_dim)
-            query = self._queries[layer][0, first : self.n_past, part]
-            scores.append(query @ keys[layer][0, head, :n_frames].T)
+            scores.append(queries[layer][:, part] @ keys_of[layer][0, head, :n_frames].T)
         found: AttentionScores = np.stack(scores) / np.sqrt(np.float32(head_dim))
         return found
 
@@ -134,6 +162,24 @@ class WhisperDecoder:
             self._bias,
             n_texts,
         )
+
+    def rows(self, n_rows: int, n_frames: int, logit_bias: Logits, max_tokens: int) -> WhisperRows:
+        """Return the decoder with several utterances; none has been fed anything yet.
+
+        Args:
+            n_rows: utterances.
+            n_frames: encoder frames of each.
+            logit_bias: see :meth:`hear`.
+            max_tokens: how many tokens may be fed in each.
+        """
+        n_positions = min(max_tokens, self._n_text_ctx)
+        shape = RowShape(*self._shape, n_frames, n_positions)
+        return WhisperRows(self._session, n_rows, shape, self._asking_layers, logit_bias)
+
+    def begin(self, rows: WhisperRows, row: int) -> None:
+        """Have one of several utterances go on behind what was fed here for it."""
+        cache = {name: each.numpy() for name, each in self._cache.items()}
+        rows.begin(row, cache, self._queries, self.n_past)
 
     def _feed(
         self, binding: Binding, token_ids: Sequence[int], outputs: Mapping[str, Tensor]
@@ -164,6 +210,6 @@ class WhisperDecoder:
         self._cache = {name: tensor(np.zeros(shape, dtype=np.float32)) for name in self._names}
         self._queries = {
             layer: np.zeros((1, n_positions, n_heads * head_dim), dtype=np.float32)
-            for layer, _ in self._alignment_heads
+            for layer in self._asking_layers
         }
         self._n_positions = n_positions

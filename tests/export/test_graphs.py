@@ -210,6 +210,61 @@ def test_texts_beside_each_other_are_those_that_were_fed_alone(encoder, decoder)
             np.testing.assert_allclose(row, wanted["logits"][0, -1] + bias, atol=1e-3, rtol=1e-3)
 
 
+def test_utterances_in_rows_are_those_that_were_fed_alone(encoder, decoder):
+    """Three utterances in two rows: one ends early, another begins in its row, a row is left."""
+    own = WhisperDecoder(
+        decoder,
+        n_heads=N_HEADS,
+        head_dim=HEAD_DIM,
+        vocab_size=VOCAB_SIZE,
+        n_text_ctx=N_POSITIONS,
+        alignment_heads=[(0, 1), (2, 3)],
+    )
+    bias = np.zeros(VOCAB_SIZE, np.float32)
+    bias[7] = -np.inf
+    sounds = [_encode(encoder, _features(200) * scale) for scale in (1.0, 0.5, -1.0)]
+    prompts, texts = ([3, 1], [3, 1, 4], [2]), ([9, 8, 5], [6, 5, 9, 9, 4, 1], [1, 2, 3, 8])
+    rows = own.rows(2, 100, bias, N_POSITIONS)
+
+    def begin(row, number):
+        for name, memory in rows.sound(row).items():
+            memory.numpy()[...] = sounds[number][name]
+        own.hear(rows.sound(row), bias, N_POSITIONS)
+        own.prompt(prompts[number])
+        own.begin(rows, row)
+        return iter(texts[number])
+
+    there, going = {0: 0, 1: 1}, {row: begin(row, row) for row in (0, 1)}
+    found, scores = {0: [], 1: [], 2: []}, {}
+    while going:
+        fed = {row: next(tokens, None) for row, tokens in going.items()}
+        for row in [row for row, token in fed.items() if token is None]:
+            number = there[row]
+            asked = len(prompts[number]) - 1, len(texts[number]) + 1
+            scores[number] = own.attention_scores_of(rows, row, *asked, 90)
+            del fed[row], going[row]
+            if len(scores) == 1:
+                there[row], going[row] = 2, begin(row, 2)
+                fed[row] = next(going[row])
+        if fed:
+            for row, choice in rows.step(fed).items():
+                found[there[row]].append(choice)
+
+    for number, text in enumerate(texts):
+        own.hear({name: tensor(each) for name, each in sounds[number].items()}, bias, N_POSITIONS)
+        own.prompt(prompts[number])
+        wanted = own.verify(text).choices
+        assert [each.token_id for each in found[number]] == [each.token_id for each in wanted]
+        np.testing.assert_allclose(
+            [each.logprob for each in found[number]],
+            [each.logprob for each in wanted],
+            atol=1e-4,
+        )
+        np.testing.assert_allclose(
+            scores[number], own.attention_scores(len(prompts[number]) - 1, 90), atol=1e-3
+        )
+
+
 def test_greedy_tokens_are_those_of_generate(encoder, decoder, graphs, checkpoint):
     original = OriginalWhisper(checkpoint, n_threads=1)
     settings = graphs.model.generation_config

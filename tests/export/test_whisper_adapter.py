@@ -185,7 +185,8 @@ def tiny_recognizer(shared_workstation, checkpoint):
 def test_doubted_text_is_heard_again_in_the_full_window(
     tiny_recognizer, speech_folder, monkeypatch
 ):
-    from edge_asr.recognizers import whisper
+    from edge_asr.recognizers import whisper_hearing
+    from edge_asr.recognizers.whisper import FULL_WINDOW_FLAG
 
     waveform = read_waveform(speech_folder / "0.flac")
     request = Request(language="en")
@@ -194,9 +195,9 @@ def test_doubted_text_is_heard_again_in_the_full_window(
     )
     full = tiny_recognizer.transcribe(waveform, request)
     tiny_recognizer.model = msgspec.structs.replace(tiny_recognizer.model, window=Window(margin=10))
-    monkeypatch.setattr(whisper, "_TOKENS_PER_S", 0)
-    monkeypatch.setattr(whisper, "_TOKENS_OF_ANY_LENGTH", 1)
+    monkeypatch.setattr(whisper_hearing, "_TOKENS_PER_S", 0)
+    monkeypatch.setattr(whisper_hearing, "_TOKENS_OF_ANY_LENGTH", 1)
     again = tiny_recognizer.transcribe(waveform, request)
 
     assert again.text == full.text
-    assert again.flags == (*full.flags, whisper.FULL_WINDOW_FLAG)
+    assert again.flags == (*full.flags, FULL_WINDOW_FLAG)

@@ -9,9 +9,10 @@ import torch
 
 from edge_asr.bundle import open_bundle
 from edge_asr.errors import BundleError
-from edge_asr.recognizers import whisper_keywords
+from edge_asr.recognizers import whisper_hearing, whisper_keywords
 from edge_asr.recognizers.features import log_mel_spectrogram
 from edge_asr.recognizers.whisper import WhisperRecognizer
+from edge_asr.recognizers.whisper_attempt import Attempt
 from edge_asr.recognizers.whisper_keywords import Heard, KeywordReader
 from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FULL_WINDOW
 from edge_asr.records import Request
@@ -39,13 +40,13 @@ def test_the_text_with_a_keyword_has_the_probabilities_of_transformers(
     model = recognizer.model
     tokens = model.tokens
     prompt = [tokens.start_of_transcript, tokens.no_timestamps]
-    sound = recognizer._encode(waveform, FULL_WINDOW)
+    sound = recognizer._hearing._encode(waveform, FULL_WINDOW)
 
-    decoded = recognizer._keywords.read(
-        "the riddle is missing", ["Rittal"], Heard(sound, recognizer._bias, prompt)
+    decoded = recognizer._hearing._keywords.read(
+        "the riddle is missing", ["Rittal"], Heard(sound, recognizer._hearing._bias, prompt)
     )
 
-    assert recognizer._tokenizer.decode(decoded.token_ids) == "the Rittal is missing"
+    assert recognizer._hearing._tokenizer.decode(decoded.token_ids) == "the Rittal is missing"
     features = log_mel_spectrogram(
         waveform, n_mels=model.n_mels, n_frames=FEATURES_PER_FRAME * FULL_WINDOW
     )
@@ -62,10 +63,12 @@ def test_the_text_with_a_keyword_has_the_probabilities_of_transformers(
 
 def test_a_bundle_without_the_token_for_hints_says_export_it_again(recognizer):
     tokens = msgspec.structs.replace(recognizer.model.tokens, start_of_previous=None)
-    reader = KeywordReader(recognizer._decoder, recognizer._tokenizer.encode, tokens, "tiny")
+    reader = KeywordReader(
+        recognizer._hearing._decoder, recognizer._hearing._tokenizer.encode, tokens, "tiny"
+    )
 
     with pytest.raises(BundleError, match="exported without keywords; export it again"):
-        reader.read("A Kahnbahn.", ["Kanban"], Heard({}, recognizer._bias, []))
+        reader.read("A Kahnbahn.", ["Kanban"], Heard({}, recognizer._hearing._bias, []))
 
 
 def test_what_no_keyword_changes_is_what_it_is_without_a_list(recognizer, speech_folder):
@@ -79,8 +82,10 @@ def test_what_no_keyword_changes_is_what_it_is_without_a_list(recognizer, speech
 
 def test_live_text_is_heard_without_keywords(recognizer, speech_folder, monkeypatch):
     waveform = read_waveform(speech_folder / "0.flac")
-    monkeypatch.setattr(recognizer, "_keywords", None)  # whoever asks it fails
-    monkeypatch.setattr(recognizer, "_judge", lambda _decoded, _no_speech: ("Kahnbahn", ()))
+    monkeypatch.setattr(recognizer._hearing, "_keywords", None)  # whoever asks it fails
+    monkeypatch.setattr(
+        whisper_hearing, "judged", lambda *_: Attempt("Kahnbahn", "en", None, -0.1, ())
+    )
 
     partial = recognizer.partial(waveform, Request(language="en", keywords=("Kanban",)), None)
 

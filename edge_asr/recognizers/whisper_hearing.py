@@ -1,0 +1,292 @@
+"""Whisper hears: log-mel features -> encoder -> greedy decoder, in a window of any length.
+
+The encoder graph also projects the cross-attention keys and values, once per utterance; what comes
+next is chosen in the decoder's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_asr.recognizers.beam import beam_search
+from edge_asr.recognizers.cross_alignment import word_times
+from edge_asr.recognizers.decoding import likeliest
+from edge_asr.recognizers.features import log_mel_spectrogram
+from edge_asr.recognizers.keywords import normalized
+from edge_asr.recognizers.sounding_alike import sounding_alike
+from edge_asr.recognizers.speculative import Draft, speculative
+from edge_asr.recognizers.tokenizer import Tokenizer
+from edge_asr.recognizers.whisper_attempt import judged
+from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER, TOKENIZER
+from edge_asr.recognizers.whisper_decoder import WhisperDecoder
+from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG, Heard, KeywordReader
+from edge_asr.recognizers.whisper_prompt import LONGEST_PROMPT, Prompter
+from edge_asr.recognizers.whisper_window import (
+    FEATURES_PER_FRAME,
+    FRAME_SAMPLES,
+    FULL_WINDOW,
+    MOST_FRAMES_TOGETHER,
+)
+from edge_asr.records import SAMPLE_RATE, Task
+from edge_asr.sessions import open_session, tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_asr.bundle import Bundle
+    from edge_asr.recognizers.cross_alignment import AttentionScores
+    from edge_asr.recognizers.decoding import Decoded
+    from edge_asr.recognizers.whisper_attempt import Attempt, Prompted
+    from edge_asr.recognizers.whisper_bundle import WhisperModel
+    from edge_asr.recognizers.whisper_keywords import Sound
+    from edge_asr.recognizers.whisper_rows import WhisperRows
+    from edge_asr.records import Request, Waveform, Word
+    from edge_asr.sessions import Tensor
+
+SURE_LOGPROB = -0.3
+"""Mean log-probability of a text below which other texts are looked for, too."""
+_TOKENS_PER_S = 10
+_TOKENS_OF_ANY_LENGTH = 12
+"""More tokens than these were not said: in a short window they are a missed end. Fast Japanese
+takes 9 in a second, other languages 5."""
+
+
+class WhisperHearing:
+    """The graphs of a Whisper bundle, and what is made of an utterance with them."""
+
+    def __init__(self, bundle: Bundle, model: WhisperModel, *, n_threads: int) -> None:
+        self._model = model
+        self.end_token = model.tokens.end_of_text
+        self._tokenizer = Tokenizer(bundle.path(TOKENIZER))
+        self._encoder = open_session(bundle, ENCODER, n_threads=n_threads)
+        self._decoder = WhisperDecoder(
+            open_session(bundle, DECODER, n_threads=n_threads),
+            n_heads=model.n_heads,
+            head_dim=model.head_dim,
+            vocab_size=model.vocab_size,
+            n_text_ctx=model.n_text_ctx,
+            alignment_heads=model.alignment_heads,
+        )
+        self._prompter = Prompter(self._decoder, model, bundle.name)
+        self._keywords = KeywordReader(
+            self._decoder, self._tokenizer.encode, model.tokens, bundle.name
+        )
+        self._bias = np.zeros(model.vocab_size, dtype=np.float32)
+        self._bias[model.suppress_tokens] = -np.inf
+        self._bias[model.tokens.timestamp_begin :] = -np.inf
+
+    def attempt_so_far(
+        self, waveform: Waveform, request: Request, n_frames: int, before: str | None
+    ) -> Attempt:
+        """Hear what has been said so far.
+
+        What only the final text is worth (a wider search, word times, keywords) is left out.
+
+        Args:
+            waveform: as far as it was spoken.
+            request: what is to be done with it in the end.
+            n_frames: of the window.
+            before: its text when it was shorter; the draft of this one.
+        """
+        draft = self._tokenizer.encode(f" {before}") if before is not None else ()
+        sound = self._encode(waveform, n_frames)
+        decoded, prompted = self._read(sound, waveform, request, n_frames, draft)
+        self._decoder.forget()
+        return judged(self._tokenizer.decode(decoded.token_ids), decoded, prompted)
+
+    def attempt(self, waveform: Waveform, request: Request, n_frames: int) -> Attempt:
+        """Hear an utterance in one window."""
+        return self._attempt(self._encode(waveform, n_frames), waveform, request, n_frames)
+
+    def rows(self, n_rows: int, n_samples: int, n_frames: int) -> WhisperRows:
+        """Return rows for utterances of at most so many samples, in windows of one length."""
+        n_room = LONGEST_PROMPT + self.max_tokens(n_samples, n_frames)
+        return self._decoder.rows(n_rows, n_frames, self._bias, n_room)
+
+    def begin_row(
+        self, rows: WhisperRows, row: int, waveform: Waveform, request: Request, n_frames: int
+    ) -> Prompted:
+        """Have an utterance begin in a row; return what was answered to its prompt."""
+        sound = rows.sound(row)
+        self._encode(waveform, n_frames, into=sound)
+        n_room = LONGEST_PROMPT + self.max_tokens(len(waveform), n_frames)
+        self._decoder.hear(sound, self._bias, n_room)
+        prompted = self._prompter.prompt(request, self._bias)
+        self._decoder.begin(rows, row)
+        self._decoder.forget()
+        return prompted
+
+    def end_row(
+        self,
+        rows: WhisperRows,
+        row: int,
+        waveform: Waveform,
+        request: Request,
+        n_frames: int,
+        prompted: Prompted,
+        decoded: Decoded,
+    ) -> Attempt:
+        """Return what comes of an utterance whose text was found in a row.
+
+        Where more is wanted than its words and their times, it is read anew, alone, with the text
+        as the draft.
+        """
+        if not self._is_settled(decoded, request):
+            return self._attempt(rows.sound(row), waveform, request, n_frames, decoded.token_ids)
+        look = partial(
+            self._decoder.attention_scores_of,
+            rows,
+            row,
+            prompted.n_tokens - 1,
+            len(decoded.token_ids) + 1,
+            _n_sound(waveform, n_frames),
+        )
+        return self._with_words(decoded, prompted, request, look)
+
+    def max_tokens(self, n_samples: int, n_frames: int) -> int:
+        """Return half the context, as Whisper's own decoder has it; less in a short window."""
+        most = self._model.n_text_ctx // 2
+        if n_frames == FULL_WINDOW:
+            return most
+        return min(most, _TOKENS_OF_ANY_LENGTH + _TOKENS_PER_S * n_samples // SAMPLE_RATE)
+
+    def _is_settled(self, decoded: Decoded, request: Request) -> bool:
+        """Return whether nothing but its word times is wanted of an utterance."""
+        if decoded.flags or (request.beam > 1 and decoded.avg_logprob < SURE_LOGPROB):
+            return False
+        text = self._tokenizer.decode(decoded.token_ids)
+        return not sounding_alike(text, normalized(request.keywords), 1)
+
+    def _attempt(
+        self,
+        sound: Sound,
+        waveform: Waveform,
+        request: Request,
+        n_frames: int,
+        draft: Sequence[int] = (),
+    ) -> Attempt:
+        """Make of an utterance all that can be made of it."""
+        decoded, prompted = self._read(sound, waveform, request, n_frames, draft)
+        n_texts = min(request.beam, MOST_FRAMES_TOGETHER // n_frames)
+        if n_texts > 1 and decoded.avg_logprob < SURE_LOGPROB and not decoded.flags:
+            max_tokens = self.max_tokens(len(waveform), n_frames)
+            decoded = self._search_widely(prompted, n_texts, max_tokens)
+        # What decided about a token was fed before it, about the first one the prompt's last.
+        look = partial(
+            self._decoder.attention_scores, prompted.n_tokens - 1, _n_sound(waveform, n_frames)
+        )
+        attempt = self._with_words(decoded, prompted, request, look)
+        if request.keywords and attempt.text and not attempt.flags:
+            attempt = self._with_keywords(attempt, prompted, request, sound, look)
+        self._decoder.forget()
+        return attempt
+
+    def _read(
+        self,
+        sound: Sound,
+        waveform: Waveform,
+        request: Request,
+        n_frames: int,
+        draft: Sequence[int],
+    ) -> tuple[Decoded, Prompted]:
+        """Return the likeliest text, and what the decoder answered to its prompt."""
+        max_tokens = self.max_tokens(len(waveform), n_frames)
+        self._decoder.hear(sound, self._bias, LONGEST_PROMPT + max_tokens)
+        prompted = self._prompter.prompt(request, self._bias)
+        decoded = speculative(
+            self._decoder,
+            likeliest(prompted.logits),
+            Draft(draft),
+            end_token=self.end_token,
+            max_tokens=max_tokens,
+        )
+        return decoded, prompted
+
+    def _search_widely(self, prompted: Prompted, n_texts: int, max_tokens: int) -> Decoded:
+        """Return what beam search finds, and have the decoder know it as what was fed."""
+        decoded = beam_search(
+            self._decoder.branches(prompted.n_tokens, n_texts),
+            prompted.logits,
+            n_texts=n_texts,
+            end_token=self.end_token,
+            max_tokens=max_tokens,
+        )
+        self._decoder.rewind(self._decoder.n_past - prompted.n_tokens)
+        if decoded.token_ids:
+            self._decoder.verify(decoded.token_ids)
+        return decoded
+
+    def _with_keywords(
+        self,
+        attempt: Attempt,
+        prompted: Prompted,
+        request: Request,
+        sound: Sound,
+        look: Callable[[], AttentionScores],
+    ) -> Attempt:
+        """Return the attempt with the keywords that were probably said."""
+        prompt = self._prompter.tokens(prompted.language, request.task)
+        heard = Heard(sound, self._bias, prompt)
+        decoded = self._keywords.read(attempt.text, normalized(request.keywords), heard)
+        if decoded is None:
+            return attempt
+        return replace(
+            attempt,
+            text=self._tokenizer.decode(decoded.token_ids),
+            avg_logprob=decoded.avg_logprob,
+            flags=(*attempt.flags, KEYWORDS_FLAG),
+            words=self._words(decoded, prompted.language, look()) if attempt.words else (),
+        )
+
+    def _encode(
+        self, waveform: Waveform, n_frames: int, into: dict[str, Tensor] | None = None
+    ) -> Sound:
+        """Return the cross-attention keys and values, as the encoder names them."""
+        features = log_mel_spectrogram(
+            waveform,
+            n_mels=self._model.n_mels,
+            n_frames=FEATURES_PER_FRAME * n_frames,
+        )
+        inputs = {"input_features": tensor(features)}
+        if into is None:
+            return self._encoder.run(inputs, self._encoder.output_names)
+        self._encoder.bind({}, into).run(inputs, {})
+        return into
+
+    def _with_words(
+        self,
+        decoded: Decoded,
+        prompted: Prompted,
+        request: Request,
+        look: Callable[[], AttentionScores],
+    ) -> Attempt:
+        """Return the text, and when each word of a transcription was said.
+
+        Args:
+            decoded: the text.
+            prompted: what was answered to the prompt.
+            request: what was asked for.
+            look: returns where the decoder looked when it wrote the text's tokens and the end.
+        """
+        attempt = judged(self._tokenizer.decode(decoded.token_ids), decoded, prompted)
+        if not (attempt.text and request.task is Task.TRANSCRIBE and self._model.alignment_heads):
+            return attempt
+        return replace(attempt, words=self._words(decoded, prompted.language, look()))
+
+    def _words(self, decoded: Decoded, language: str, scores: AttentionScores) -> tuple[Word, ...]:
+        n_tokens = min(len(decoded.token_ids), scores.shape[1] - 1)
+        return word_times(
+            scores[:, : n_tokens + 1],
+            self._tokenizer.pieces(decoded.token_ids[:n_tokens]),
+            decoded.logprobs[:n_tokens],
+            language,
+        )
+
+
+def _n_sound(waveform: Waveform, n_frames: int) -> int:
+    """Return how many frames of a window are sound."""
+    return min(n_frames, -(-len(waveform) // FRAME_SAMPLES))

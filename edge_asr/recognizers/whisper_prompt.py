@@ -1,0 +1,87 @@
+"""Whisper's prompt: the language, the task, and what the decoder answers to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_asr.errors import BundleError
+from edge_asr.recognizers.whisper_attempt import Prompted
+from edge_asr.records import Task
+
+if TYPE_CHECKING:
+    from edge_asr.recognizers.decoding import Logits
+    from edge_asr.recognizers.whisper_bundle import WhisperModel
+    from edge_asr.recognizers.whisper_decoder import WhisperDecoder
+    from edge_asr.records import Request
+
+LONGEST_PROMPT = 4
+"""Tokens."""
+
+
+class Prompter:
+    """Feeds prompts.
+
+    Args:
+        decoder: used for one utterance at a time.
+        model: the bundle's.
+        bundle_name: for errors.
+    """
+
+    def __init__(self, decoder: WhisperDecoder, model: WhisperModel, bundle_name: str) -> None:
+        self._decoder = decoder
+        self._model = model
+        self._bundle_name = bundle_name
+
+    def prompt(self, request: Request, bias: Logits) -> Prompted:
+        """Feed the prompt. A language that is not known is asked for after its first token.
+
+        Args:
+            request: what is asked for.
+            bias: minus infinity for what may not come.
+
+        Raises:
+            BundleError: the manifest lacks a token that is needed.
+        """
+        start = self._model.tokens.start_of_transcript
+        if self._model.multilingual and request.language is None:
+            beginning = self._decoder.prompt([start])[0]
+            language, probability = self._language(beginning, request)
+            logits = self._decoder.prompt(self.tokens(language, request.task)[1:])
+        else:
+            language, probability = request.language or "en", None
+            logits = self._decoder.prompt(self.tokens(language, request.task))
+            beginning = logits[0]
+        no_speech = _probability(beginning, self._model.tokens.no_speech)
+        first = logits[-1] + bias
+        first[self._model.begin_suppress_tokens] = -np.inf  # such as the end: some text must come
+        return Prompted(language, probability, no_speech, first, self._decoder.n_past)
+
+    def tokens(self, language: str, task: Task) -> list[int]:
+        """Return the prompt.
+
+        Raises:
+            BundleError: the manifest lacks a token that is needed.
+        """
+        tokens = self._model.tokens
+        if not self._model.multilingual:
+            return [tokens.start_of_transcript, tokens.no_timestamps]
+        task_token = tokens.translate if task is Task.TRANSLATE else tokens.transcribe
+        if task_token is None:
+            raise BundleError(f"bundle {self._bundle_name}: its manifest lacks the token of {task}")
+        language_token = self._model.languages[language]
+        return [tokens.start_of_transcript, language_token, task_token, tokens.no_timestamps]
+
+    def _language(self, logits: Logits, request: Request) -> tuple[str, float]:
+        """Return the likeliest of the allowed languages, and its probability among them."""
+        codes = request.allowed_languages or tuple(self._model.languages)
+        among = logits[[self._model.languages[code] for code in codes]]
+        weights = np.exp(among - among.max())
+        best = int(weights.argmax())
+        return codes[best], float(weights[best] / weights.sum())
+
+
+def _probability(logits: Logits, token: int) -> float:
+    peak = logits.max()
+    return float(np.exp(logits[token] - peak) / np.exp(logits - peak).sum())
