@@ -24,9 +24,13 @@ class MicrophoneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Which one: ``default``, ``card:ID``, ``usb:VENDOR:PRODUCT[:SERIAL]``, ``port:USB-PORT`` or
     ``name:PATTERN``. ``edge-asr devices`` prints what to put here."""
     channel: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
-    """Which channel to hear, from 0; null mixes all of them."""
+    """Which channel to hear, from 0; null mixes all of them. Several entries may hear a channel
+    each of one device."""
     sample_rate: Annotated[int, msgspec.Meta(ge=8000, le=192_000)] | None = None
     """Rate to open it at, hertz; null: its own."""
+    channels: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    """How many channels to open it with; null: its own. A sound server claims any number and mixes
+    what does not fit: name what the device really has, if that is more than two."""
 
 
 class VadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -175,3 +175,48 @@ def test_the_task_is_passed_on(store):
         )
     (transcript,) = store.transcripts.versions(1)
     assert transcript.recognition.task is Task.TRANSLATE
+
+
+def say_at(store, source, loudness, n_samples):
+    recording = store.utterances.begin(source, START)
+    recording.append(np.full(n_samples, loudness, np.float32))
+    return store.utterances.close(recording, n_samples=n_samples, reason=EndReason.PAUSE)
+
+
+def test_no_source_waits_for_the_flood_of_another(store):
+    for _ in range(30):
+        say_at(store, "radio", 0.1, 2 * N_SAMPLES)
+    said = [say_at(store, source, 0.2, N_SAMPLES) for source in ("gate", "gate", "press")]
+
+    events = run(store, Recognizer())
+
+    order = [event.utterance.utterance_id for event in events]
+    assert [order.index(utterance.utterance_id) for utterance in said] == [1, 3, 2]
+    assert [each for each in order if each <= 30] == list(range(1, 31))
+
+
+def test_what_is_shared_is_seconds_of_sound_not_the_number_of_utterances(store):
+    for _ in range(4):
+        say_at(store, "lecture", 0.1, 10 * N_SAMPLES)
+    for _ in range(20):
+        say_at(store, "calls", 0.2, N_SAMPLES)
+
+    events = run(store, Recognizer())
+
+    sources = [event.utterance.source for event in events]
+    assert sources.index("calls") == 1
+    # Once each had its share of the first half, ten calls stand for one part of the lecture.
+    assert sources[:11].count("calls") == 10
+    assert sources[11:22].count("calls") == 10
+
+
+def test_silence_saves_up_no_turns_and_a_flood_costs_none_later(store):
+    for _ in range(10):
+        say_at(store, "radio", 0.1, N_SAMPLES)
+    run(store, Recognizer())
+    for source in ("radio", "gate", "gate", "radio", "gate"):
+        say_at(store, source, 0.2, N_SAMPLES)
+
+    events = run(store, Recognizer())
+
+    assert [event.utterance.source for event in events[:4]].count("radio") == 2

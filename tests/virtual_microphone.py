@@ -69,10 +69,20 @@ class VirtualMicrophone:
             assert time.monotonic() < deadline, "PulseAudio did not start"
             time.sleep(0.05)
 
-    def play(self, path):
-        """Play a sound file into the microphone; return the player."""
+    def add_line(self, name, n_channels):
+        """Plug in another device, with several channels."""
+        self._pactl(
+            *("load-module", "module-null-sink", f"sink_name={name}"),
+            *("rate=16000", f"channels={n_channels}", "format=s16le"),
+        )
+        hint = f"hint {{ show on description {name} }}"
+        with (self.directory / "asound.conf").open("a") as config:
+            config.write(f'pcm.{name} {{ type pulse device "{name}.monitor" {hint} }}\n')
+
+    def play(self, path, sink="vmic"):
+        """Play a sound file into the microphone, or another line; return the player."""
         return subprocess.Popen(
-            ["paplay", "-d", "vmic", str(path)],
+            ["paplay", "-d", sink, str(path)],
             env=self.environ,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -38,6 +38,7 @@ class PortAudioChild:
         request = {
             "device": settings.device,
             "channel": settings.channel,
+            "channels": settings.channels,
             "sample_rate": settings.sample_rate,
             "parent_pid": os.getpid(),
         }

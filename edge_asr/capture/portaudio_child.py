@@ -151,7 +151,7 @@ def _open(audio: Any, device: InputDevice, request: dict[str, Any]) -> tuple[Any
 
     rates = dict.fromkeys((request["sample_rate"], device.sample_rate, *_COMMON_RATES))
     error: OSError | None = None
-    for n_channels in _channel_counts(device, request["channel"]):
+    for n_channels in _channel_counts(device, request["channel"], request["channels"]):
         for sample_rate in filter(None, rates):
             try:
                 stream = audio.open(
@@ -172,15 +172,21 @@ def _open(audio: Any, device: InputDevice, request: dict[str, Any]) -> tuple[Any
     )
 
 
-def _channel_counts(device: InputDevice, channel: int | None) -> list[int]:
-    needed = 1 if channel is None else channel + 1
+def _channel_counts(device: InputDevice, channel: int | None, channels: int | None) -> list[int]:
+    needed = channels or (1 if channel is None else channel + 1)
+    if channel is not None and channel >= needed:
+        raise MicrophoneError(f"of {channels} channels there is no channel {channel} (from 0)")
     if needed > device.n_channels:
         raise MicrophoneError(
-            f"{device.name} has {device.n_channels} channels, so there is no channel {channel} "
+            f"{device.name} has {device.n_channels} channels, so there is no channel {needed - 1} "
             "(they count from 0)",
         )
+    if channels:
+        return [channels]
     own = [device.n_channels] if device.n_channels <= _MOST_REAL_CHANNELS else []
-    return list(dict.fromkeys([*own, needed, max(needed, 2)]))
+    # One channel of what a sound server mixes would be the mix of all, not the first.
+    least = [needed, max(needed, 2)] if channel is None else [max(needed, 2), needed]
+    return list(dict.fromkeys([*own, *least]))
 
 
 def _in_words(error: Exception | None) -> str:

@@ -11,6 +11,7 @@ from edge_asr.errors import StoreError
 from edge_asr.records import SAMPLE_RATE, Transcript
 from edge_asr.store.attempts import AttemptMark
 from edge_asr.store.failures import MAX_KILLS, MAX_TRIES, Failures
+from edge_asr.store.fairness import Turns
 from edge_asr.store.rows import (
     TRANSCRIPT_COLUMNS,
     UTTERANCE_COLUMNS,
@@ -35,6 +36,8 @@ _UNTRANSCRIBED = (
 )
 _QUARANTINED = f"(coalesce(f.tries, 0) >= {MAX_TRIES} OR coalesce(f.kills, 0) >= {MAX_KILLS})"
 
+_WANTED = f"NOT {_QUARANTINED} AND u.id NOT IN (SELECT value FROM json_each(?))"
+
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
@@ -55,26 +58,32 @@ class Transcripts:
         self.failures = Failures(database)
         self._all_done_below = 0
         """Every utterance below this id has a transcript. Ids grow, so this only ever rises."""
+        self._turns = Turns()
 
     def pending(self, skip: Collection[int] = ()) -> Utterance | None:
         """Return the oldest utterance without a transcript, or None.
 
-        Those whose recognizer was killed before come last, quarantined ones never.
+        Where several sources wait, it is the oldest of the one whose turn it is
+        (:mod:`edge_asr.store.fairness`). Those whose recognizer was killed before come last,
+        quarantined ones never.
 
         Args:
             skip: ids to leave out, such as those that failed a moment ago.
         """
         self._advance()
-        for kills, order in (("f.kills IS NULL OR f.kills = 0", "u.id"), ("1", "f.kills, u.id")):
-            row = self._database.row(
-                f"SELECT {UTTERANCE_COLUMNS} FROM {_UNTRANSCRIBED} AND NOT {_QUARANTINED}"
-                f" AND u.id NOT IN (SELECT value FROM json_each(?)) AND ({kills})"
-                f" ORDER BY {order} LIMIT 1",
-                (self._all_done_below, json.dumps(list(skip))),
-            )
-            if row:
-                return utterance_from(row)
-        return None
+        parameters = (self._all_done_below, json.dumps(list(skip)))
+        select = f"SELECT {UTTERANCE_COLUMNS}{{}} FROM {_UNTRANSCRIBED} AND {_WANTED}"
+        oldest = self._database.rows(  # with min(), SQLite takes all columns from that row
+            f"{select.format(', min(u.id)')} AND coalesce(f.kills, 0) = 0 GROUP BY u.source",
+            parameters,
+        )
+        if oldest:
+            return self._turns.next([utterance_from(row[:-1]) for row in oldest])
+        row = self._database.row(
+            f"{select.format('')} ORDER BY f.kills, u.id LIMIT 1",
+            parameters,
+        )
+        return utterance_from(row) if row else None
 
     def backlog(self) -> Backlog:
         """Return how much is pending."""

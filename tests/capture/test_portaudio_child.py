@@ -37,13 +37,23 @@ def test_it_imports_nothing_heavy():
         (2, 1, [2]),
         (8, 5, [8, 6]),
         (32, None, [1, 2]),
+        (32, 0, [2, 1]),
+        (1, 0, [1, 2]),
         (128, 3, [4]),
     ],
 )
 def test_it_tries_a_real_devices_own_channels_and_few_of_a_virtual_one(n_channels, channel, counts):
-    assert _channel_counts(device(n_channels), channel) == counts
+    assert _channel_counts(device(n_channels), channel, None) == counts
 
 
 def test_a_channel_that_a_device_lacks_is_refused():
     with pytest.raises(MicrophoneError, match="mic has 2 channels, so there is no channel 2"):
-        _channel_counts(device(2), 2)
+        _channel_counts(device(2), 2, None)
+
+
+def test_it_opens_as_many_channels_as_it_is_told():
+    assert _channel_counts(device(32), 0, 6) == [6]
+    with pytest.raises(MicrophoneError, match="mic has 2 channels, so there is no channel 5"):
+        _channel_counts(device(2), 0, 6)
+    with pytest.raises(MicrophoneError, match="of 2 channels there is no channel 2"):
+        _channel_counts(device(32), 2, 2)
