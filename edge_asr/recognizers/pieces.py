@@ -18,25 +18,31 @@ PAUSE_S = 0.3
 """The quietest stretch of this length is where the sound is cut, in its middle."""
 SEARCHED_SHARE = 0.25
 """Of the longest piece: its last quarter is where a pause is looked for."""
+NEAR_SHARE = 0.3
+"""Of an even piece: how far from its end a pause is looked for."""
 
 
 def in_pieces(
     waveform: Waveform, max_s: float, recognize: Callable[[Waveform], Recognition]
 ) -> Recognition:
     """Recognize sound of any length with what hears at most ``max_s`` seconds at once."""
-    (found,) = all_in_pieces(
-        [waveform], max_s, lambda sounds: [recognize(sound) for sound in sounds]
-    )
-    return found
+    starts = cuts(waveform, int(max_s * SAMPLE_RATE))
+    return joined([recognize(sound) for sound in np.split(waveform, starts[1:])], starts)
 
 
 def all_in_pieces(
     waveforms: Sequence[Waveform],
-    max_s: float,
+    usual_s: float,
     recognize_all: Callable[[Sequence[Waveform]], Sequence[Recognition]],
 ) -> list[Recognition]:
-    """Recognize sounds of any length with what hears several at once, each at most ``max_s``."""
-    starts_of = [cuts(waveform, int(max_s * SAMPLE_RATE)) for waveform in waveforms]
+    """Recognize sounds of any length with what hears several at once.
+
+    Args:
+        waveforms: the sounds.
+        usual_s: what is longer is cut into pieces of about this length or less.
+        recognize_all: returns what was said in each of several sounds.
+    """
+    starts_of = [even_cuts(waveform, int(usual_s * SAMPLE_RATE)) for waveform in waveforms]
     sounds = [
         sound
         for waveform, starts in zip(waveforms, starts_of, strict=True)
@@ -44,6 +50,21 @@ def all_in_pieces(
     ]
     pieces = iter(recognize_all(sounds))
     return [joined([next(pieces) for _ in starts], starts) for starts in starts_of]
+
+
+def even_cuts(waveform: Waveform, usual_samples: int) -> list[int]:
+    """Return where each piece begins: the quietest moments near where even pieces would.
+
+    No piece is longer than ``usual_samples`` by more than six tenths.
+    """
+    n_pieces = max(1, -(-len(waveform) // usual_samples))
+    even = len(waveform) / n_pieces
+    starts = [0]
+    for number in range(1, n_pieces):
+        first = round((number - NEAR_SHARE) * even)
+        searched = waveform[first : round((number + NEAR_SHARE) * even)]
+        starts.append(first + _quietest(searched))
+    return starts
 
 
 def cuts(waveform: Waveform, max_samples: int) -> list[int]:

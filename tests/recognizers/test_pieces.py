@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asr.recognizers.pieces import cuts, in_pieces
+from edge_asr.recognizers.pieces import all_in_pieces, cuts, even_cuts, in_pieces
 from edge_asr.records import Recognition, Task, Word
 
 RATE = 16_000
@@ -81,3 +81,32 @@ def test_the_language_is_that_of_most_of_the_text_as_sure_as_where_it_was_least(
 def test_silence_in_all_pieces_is_silence():
     found = in_pieces(loud(25), 10.0, lambda _piece: said("", flags=("no_speech",)))
     assert (found.text, found.flags, found.avg_logprob) == ("", ("no_speech",), None)
+
+
+def test_long_sound_is_cut_at_the_pauses_nearest_to_even_pieces_only():
+    sound = loud(27, pauses_s=(2.0, 8.2, 13.0, 19.5, 26.0))
+    starts = np.array(even_cuts(sound, 12 * RATE)) / RATE
+    np.testing.assert_allclose(starts, [0.0, 8.2, 19.5], atol=0.11)
+
+
+@given(st.integers(1, 5000), st.integers(2, 700))
+def test_pieces_are_about_even_and_none_is_lost(n_samples, usual_samples):
+    sound = np.random.default_rng(n_samples).normal(size=n_samples).astype(np.float32)
+    lengths = np.diff([*even_cuts(sound, usual_samples), n_samples])
+    assert lengths.sum() == n_samples
+    assert lengths.min() > 0
+    assert lengths.max() <= 1.6 * usual_samples + 2
+
+
+def test_pieces_of_several_sounds_are_heard_together_and_joined_apart():
+    sounds = [loud(5), loud(25, pauses_s=(9.0, 17.0)), loud(3)]
+    calls = []
+
+    def recognize_all(pieces):
+        calls.append([len(piece) for piece in pieces])
+        return [said(f"{n}") for n in range(len(pieces))]
+
+    found = all_in_pieces(sounds, 10.0, recognize_all)
+    assert [each.text for each in found] == ["0", "1 2 3", "4"]
+    (lengths,) = calls
+    assert sum(lengths[1:4]) == len(sounds[1])
