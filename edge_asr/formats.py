@@ -46,6 +46,8 @@ class Segment:
     heard: str | None = None
     """The text as the model gave it, where it was changed afterwards (numerals, corrections); how
     sure the model was, is about this."""
+    speaker: str | None = None
+    """Who spoke, as a label within this file (``S1``); None: nobody asked."""
 
     @property
     def in_words(self) -> list[Segment]:
@@ -103,14 +105,17 @@ def one_line(text: str) -> str:
 
 
 def as_txt(result: FileTranscript) -> str:
-    """Return the text, one segment a line."""
-    return "".join(f"{text}\n" for segment in result.segments if (text := one_line(segment.text)))
+    """Return the text, one segment a line, behind its speaker where that is known."""
+    return "".join(
+        f"{_spoken_by(segment)}{one_line(segment.text)}\n" for segment in _spoken(result.segments)
+    )
 
 
 def as_timed_txt(result: FileTranscript) -> str:
     """Return the text, one segment a line, behind its start and end in seconds."""
     return "".join(
-        f"{segment.start_s:9.2f} {segment.end_s:9.2f}  {one_line(segment.text)}\n"
+        f"{segment.start_s:9.2f} {segment.end_s:9.2f}  "
+        f"{_spoken_by(segment)}{one_line(segment.text)}\n"
         for segment in _spoken(result.segments)
     )
 
@@ -130,8 +135,8 @@ def as_srt(segments: Iterable[Segment]) -> str:
     shown = [
         # SubRip has no escapes: what would be read as an arrow is written as another one.
         f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n"
-        f"{_ARROW.sub('->', _NEW_LINE.join(cue.lines))}\n"
-        for number, cue in enumerate(_cues(segments), start=1)
+        f"{_ARROW.sub('->', _spoken_by(segment) + _NEW_LINE.join(cue.lines))}\n"
+        for number, (segment, cue) in enumerate(_cues(segments), start=1)
     ]
     return "\n".join(shown)
 
@@ -140,8 +145,8 @@ def as_vtt(segments: Iterable[Segment]) -> str:
     """Return WebVTT subtitles. Segments without text are left out."""
     shown = [
         f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n"
-        f"{_vtt_escaped(_NEW_LINE.join(cue.lines))}\n"
-        for cue in _cues(segments)
+        f"{_vtt_voice(segment)}{_vtt_escaped(_NEW_LINE.join(cue.lines))}\n"
+        for segment, cue in _cues(segments)
     ]
     return "\n".join(["WEBVTT\n", *shown])
 
@@ -180,6 +185,7 @@ def _fields(result: FileTranscript) -> dict[str, Any]:
                 "end_s": round(segment.end_s, 3),
                 "text": segment.text,
                 "heard": segment.heard,
+                "speaker": segment.speaker,
                 "language": segment.language,
                 "avg_logprob": segment.avg_logprob,
                 "ctc_max_entropy": segment.ctc_max_entropy,
@@ -204,15 +210,24 @@ def words_as_json(words: Iterable[Word]) -> list[dict[str, Any]]:
     ]
 
 
-def _cues(segments: Iterable[Segment]) -> list[Cue]:
+def _cues(segments: Iterable[Segment]) -> list[tuple[Segment, Cue]]:
     found = []
     for segment in _spoken(segments):
         text = one_line(segment.text)
         if segment.words:
-            found += cues(text, segment.words, segment.end_s)
+            found += [(segment, cue) for cue in cues(text, segment.words, segment.end_s)]
         else:
-            found.append(Cue(segment.start_s, segment.end_s, (text,)))
+            found.append((segment, Cue(segment.start_s, segment.end_s, (text,))))
     return found
+
+
+def _spoken_by(segment: Segment) -> str:
+    return f"{segment.speaker}: " if segment.speaker else ""
+
+
+def _vtt_voice(segment: Segment) -> str:
+    """Return WebVTT's voice tag, which players show or style as they like."""
+    return f"<v {segment.speaker}>" if segment.speaker else ""
 
 
 def _spoken(segments: Iterable[Segment]) -> list[Segment]:

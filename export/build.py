@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_asr.bundle import open_bundle
 from edge_asr.errors import BundleError
-from export import silero
+from export import silero, voice
 from export.errors import RecipeError
 from export.gate import speech_id
 from export.steps import code_sha256, digest, versions
@@ -29,6 +29,8 @@ def build(order: Order) -> None:
         return
     if order.recipe.family == silero.FAMILY:
         silero.build_silero(order, provenance)
+    elif order.recipe.family == voice.FAMILY:
+        voice.build_voice(order, provenance)
     elif order.recipe.family == "whisper":
         from export.whisper import build_whisper
 
@@ -44,7 +46,7 @@ def build(order: Order) -> None:
     else:
         raise RecipeError(
             f"recipe {order.recipe.name}: unknown family {order.recipe.family}; "
-            "there are: whisper, granite, text, silero-vad",
+            "there are: whisper, granite, text, silero-vad, voice-encoder",
         )
     order.reporter.say(f"{order.target}: written")
 
@@ -68,4 +70,7 @@ def _is_there(order: Order, provenance: dict[str, Any]) -> bool:
         return False
     # A bundle that was held against more speech than is named now need not be built again.
     heard = bundle.manifest.quality.items()
-    return order.recipe.family in (silero.FAMILY, "text") or speech_id(order).items() <= heard
+    return (
+        order.recipe.family in (silero.FAMILY, voice.FAMILY, "text")
+        or speech_id(order).items() <= heard
+    )

@@ -139,7 +139,7 @@ class Recipe(_Strict, frozen=True):
 
     name: Name
     family: str
-    """``whisper``, ``granite``, ``text`` or ``silero-vad``."""
+    """``whisper``, ``granite``, ``text``, ``silero-vad`` or ``voice-encoder``."""
     summary: str
     licence: str
     """SPDX id of the weights' licence."""

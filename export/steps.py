@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _KEY_FILE = ".key"
-_FAMILIES = frozenset({"granite", "silero", "text", "whisper"})
+_FAMILIES = frozenset({"granite", "silero", "text", "voice", "whisper"})
 """First words of the modules that belong to one model family alone."""
 _LIBRARIES = ("torch", "transformers", "optimum-onnx", "onnx", "onnxruntime", "numpy")
 

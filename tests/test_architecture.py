@@ -53,6 +53,7 @@ LAYERS = (
         "correcting",
         "recycling",
         "transcribe",
+        "speakers",
         "archive",
         "journal",
         "workers",

@@ -51,6 +51,7 @@ def test_jsonl_is_one_line_with_the_promised_keys():
         "end_s": 1.5,
         "text": " Pump seven & <valve> two ",
         "heard": None,
+        "speaker": None,
         "language": None,
         "avg_logprob": None,
         "ctc_max_entropy": None,
@@ -191,3 +192,19 @@ def test_no_text_looks_like_a_time_line_of_srt():
 
 def test_control_characters_do_not_reach_a_terminal():
     assert one_line("a\x1b[31m\tb\r\nc\u2028d\u202ee") == "a [31m b c d e"
+
+
+def test_who_spoke_is_written_where_it_is_known():
+    segments = (
+        Segment(0.0, 1.0, "Stop <now>.", speaker="S1"),
+        Segment(2.0, 3.0, "Why?", speaker="S2"),
+        Segment(4.0, 5.0, "Hm."),
+    )
+    result = FileTranscript("a.wav", "en", 6.0, 0.1, segments)
+
+    assert FORMATS["txt"](result) == "S1: Stop <now>.\nS2: Why?\nHm.\n"
+    assert "<v S1>Stop &lt;now&gt;.\n" in FORMATS["vtt"](result)
+    assert "\nS2: Why?\n" in FORMATS["srt"](result)
+    speakers = [each["speaker"] for each in json.loads(FORMATS["json"](result))["segments"]]
+    assert speakers == ["S1", "S2", None]
+    assert result.text == "Stop <now>. Why? Hm."

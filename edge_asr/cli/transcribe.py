@@ -22,11 +22,27 @@ if TYPE_CHECKING:
 
     from edge_asr.bundle import Bundle
     from edge_asr.cli.context import Context
+    from edge_asr.formats import FileTranscript
     from edge_asr.journal import Journal
     from edge_asr.records import Request
 
+MOST_SPEAKERS = 32
 LONG_S = 300.0
 """More sound than this is worth the start of further processes."""
+VOICES = "voice-encoder"
+"""The bundle that tells voices apart."""
+_AS_MANY_AS_FOUND = 0
+
+
+def _n_speakers(_context: click.Context, _option: click.Parameter, given: str | None) -> int | None:
+    """Return how many speakers there are; 0: as many as can be told apart; None: nobody asked."""
+    if given is None:
+        return None
+    if given == "auto":
+        return _AS_MANY_AS_FOUND
+    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= MOST_SPEAKERS):
+        raise click.BadParameter(f"write auto, or a number from 1 to {MOST_SPEAKERS}")
+    return int(given)
 
 
 @click.command()
@@ -35,6 +51,13 @@ LONG_S = 300.0
 )
 @request_options
 @numerals_option
+@click.option(
+    "--speakers",
+    metavar="auto|N",
+    callback=_n_speakers,
+    help="Label who spoke, S1, S2, ...: as many as can be told apart, or N. Needs the bundle "
+    f"{VOICES}.",
+)
 @click.option("--bundle", metavar="NAME|DIR", help="Speech model to use; as before the command.")
 @click.option(
     "--format",
@@ -84,6 +107,7 @@ def transcribe(
     resume: bool,  # noqa: FBT001 (the same)
     jobs: int | None,
     numerals: bool | None,  # noqa: FBT001 (the same)
+    speakers: int | None,
     **asked: Any,  # noqa: ANN401 (the options of request_options)
 ) -> None:
     """Print the text of sound files: WAV, FLAC, Ogg, MP3, and what else libsndfile reads.
@@ -99,11 +123,13 @@ def transcribe(
       edge-asr transcribe --task translate *.wav --format jsonl
       edge-asr transcribe --output-dir texts --resume archive/*.flac
       edge-asr transcribe --numerals --language en call.wav
+      edge-asr transcribe --speakers auto --format vtt meeting.flac
       edge-asr transcribe --punctuated --bundle granite-speech-4.1-2b call.wav
     """
     context.bundle_name = bundle or context.bundle_name
     request = request_from(context.config.recognition.request, **asked)
     rewriting = configured(context.config, numerals=numerals)
+    tell_apart = _telling_apart(context, speakers)
     if resume and output_dir is None:
         raise click.UsageError("--resume needs --output-dir")
     if partials and jobs:
@@ -128,10 +154,26 @@ def transcribe(
             click.echo(f"edge-asr: {outcome.error}", err=True)
             n_failed += 1
         else:
-            show.add(outcome.path, rewriting.of_file(outcome.transcript))
+            found = rewriting.of_file(outcome.transcript)
+            show.add(outcome.path, tell_apart(outcome.path, found))
     show.finish()
     if n_failed:
         raise EdgeAsrError(f"{n_failed} of {len(files)} files could not be transcribed")
+
+
+def _telling_apart(
+    context: Context, speakers: int | None
+) -> Callable[[Path, FileTranscript], FileTranscript]:
+    """Return what labels the speakers of a file, where that is wanted."""
+    if speakers is None:
+        return lambda _path, found: found
+    from edge_asr.bundle import find_bundle, open_bundle
+    from edge_asr.recognizers.voice import FAMILY, open_voice_encoder
+    from edge_asr.speakers import label
+
+    directory = find_bundle(VOICES, context.bundle_dirs)
+    voices = open_voice_encoder(open_bundle(directory, family=FAMILY))
+    return lambda path, found: label(path, found, voices, speakers or None)
 
 
 def _in_this_process(

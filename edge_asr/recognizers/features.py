@@ -56,6 +56,25 @@ def log_mel_spectrogram(waveform: Waveform, *, n_mels: int, n_frames: int) -> Fe
     return np.ascontiguousarray(((log_mel + 4.0) / 4.0).T[np.newaxis], dtype=np.float32)
 
 
+def mel_spectrogram(waveform: Waveform, *, n_mels: int, n_frames: int) -> np.ndarray:
+    """Return the power in each mel band, without a logarithm, as if silence surrounded the sound.
+
+    As ``librosa.feature.melspectrogram(sr=16000, n_fft=400, hop_length=160)`` computes it.
+
+    Returns:
+        float32, shape ``(n_frames, n_mels)``.
+    """
+    half = N_FFT // 2
+    padded = np.zeros(half + n_frames * HOP_LENGTH + N_FFT, dtype=np.float32)
+    sound = waveform[: len(padded) - half]
+    padded[half : half + len(sound)] = sound
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH][:n_frames]
+    spectrum = np.fft.rfft(frames * _hann_window(), axis=1)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    mel: np.ndarray = power.astype(np.float32) @ mel_filters(n_mels)
+    return mel
+
+
 def _power_spectrum(sound: Waveform, n_samples: int, n_frames: int) -> np.ndarray:
     """Return |STFT|² of the first ``n_frames`` frames, shape ``(n_frames, N_BINS)``."""
     half = N_FFT // 2

@@ -72,3 +72,10 @@ def test_corrections_and_numerals_are_applied_and_json_has_what_was_heard(run):
         "P seven",
         "pump seven",
     )
+
+
+@pytest.mark.parametrize("given", ["0", "33", "-1", "two", "1.5"])
+def test_a_number_of_speakers_that_makes_no_sense_is_refused(run, given):
+    result = run("--speakers", given)
+    assert result.exit_code == 2
+    assert "write auto, or a number from 1 to 32" in result.stderr
