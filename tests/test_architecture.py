@@ -99,6 +99,7 @@ DOORS = {
     "rich": {"cli/"},
     "prometheus_client": {"bridges/metrics.py"},
     "python_multipart": {"serve/uploads.py"},
+    "sacrebleu": {"evaluation/translation.py"},
     "soundfile": {"audio.py"},
     "soxr": {"capture/resampling.py"},
     "starlette": {"serve/"},

@@ -15,6 +15,7 @@ import click
 from edge_asr.cli.asked import request_from, request_options
 from edge_asr.errors import EvaluationError
 from edge_asr.evaluation.systems import AsHeard, Asked, Whole
+from edge_asr.records import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,6 +91,9 @@ def evaluate(
     speaks), text, and where known tags, keywords and duration_s. A folder holds one, or
     LibriSpeech's own layout.
 
+    Translations (--task translate) are held against those of the manifest, translations: {"en":
+    ...}, by BLEU and chrF.
+
     Errors are counted after Whisper's normalisation: by word, and by character in languages
     without spaces. Needs the extra: pip install 'edge-asr[evaluate]'.
 
@@ -98,6 +102,7 @@ def evaluate(
       edge-asr evaluate clips/manifest.jsonl --html report.html
       edge-asr evaluate LibriSpeech/dev-clean --limit 200
       edge-asr evaluate clips --bundle whisper-base --bundle whisper-tiny.en
+      edge-asr evaluate clips --task translate --bundle whisper-base
       edge-asr evaluate clips --cut both --json today.json --beside yesterday.json
     """
     from edge_asr.evaluation.measuring import measure
@@ -105,17 +110,59 @@ def evaluate(
     clips = chosen(place, limit, tags, strict=strict)
     request = request_from(context.config.recognition.request, **asked)
     systems = opened(context, bundles, cut, Asked(request, detect))
+    if request.task is Task.TRANSLATE:
+        if html_file or beside:
+            raise click.UsageError("--html and --beside are about transcription")
+        target = request.target_language or "en"
+        show_translations(clips, list(systems), target, json_file=json_file, output=output)
+        return
     with progress_bar() as progress:
         scored = measure(
             clips,
             list(systems),
             progress=progress,
-            complain=lambda text: click.echo(f"edge-asr: left out: {text}", err=True),
+            complain=_complain,
         )
     what = {system.name: description for system, description in systems.items()}
     for path in beside:
         scored += _earlier(path, what)
     show(str(place), what, scored, json_file=json_file, html_file=html_file, output=output)
+
+
+def show_translations(
+    clips: Sequence[Clip],
+    systems: Sequence[System],
+    target: str,
+    *,
+    json_file: Path | None,
+    output: str,
+) -> None:
+    """Measure translations, and write and print how good they are."""
+    import json
+
+    from edge_asr.cli.evaluation_table import print_qualities
+    from edge_asr.evaluation.translation import as_fields, qualities, translate, with_reference
+
+    with progress_bar() as progress:
+        done = translate(
+            with_reference(clips, target), systems, progress=progress, complain=_complain
+        )
+    found = qualities(done)
+    fields = as_fields(found, done)
+    whole = json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+    if json_file is not None:
+        json_file.write_text(whole, encoding="utf-8")
+    if output == "json":
+        click.echo(whole, nl=False)
+    elif output == "jsonl":
+        for clip in fields["clips"]:
+            click.echo(json.dumps(clip, ensure_ascii=False))
+    else:
+        print_qualities(found)
+
+
+def _complain(text: str) -> None:
+    click.echo(f"edge-asr: left out: {text}", err=True)
 
 
 def chosen(place: Path, limit: int | None, tags: Sequence[str], *, strict: bool) -> list[Clip]:

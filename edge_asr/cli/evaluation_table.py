@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from edge_asr.evaluation.intervals import Interval
     from edge_asr.evaluation.summary import Row, Share, Summary
+    from edge_asr.evaluation.translation import Quality
 
 _WIDTH_IN_A_PIPE = 160
 
@@ -29,6 +30,20 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
         if any(groups):
             console.print(_groups(title, summaries, groups))
     console.print("In brackets: 95 % confidence, by bootstrap over the clips.")
+
+
+def print_qualities(found: Sequence[Quality]) -> None:
+    """Print how good translations are."""
+    console = Console(highlight=False)
+    table = Table(title="Translations", title_justify="left")
+    for heading in ("system", "language"):
+        table.add_column(heading)
+    for heading in ("clips", "BLEU", "chrF"):
+        table.add_column(heading, justify="right")
+    for each in found:
+        figures = (str(each.n_clips), f"{each.bleu:.1f}", f"{each.chrf:.1f}")
+        table.add_row(each.system, each.language, *figures)
+    console.print(table)
 
 
 def _systems(summaries: Sequence[Summary]) -> Table:

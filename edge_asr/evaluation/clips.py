@@ -8,7 +8,7 @@ folders, where ``SPEAKER-CHAPTER.trans.txt`` holds the texts of the FLAC files b
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from pathlib import Path  # noqa: TC003 (msgspec reads it, of results)
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ class _Line(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     strict: bool | None = None
+    translations: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Clip:
     """Words of the text that matter, such as names."""
     is_strict: bool | None = None
     """Whether a person wrote the text and no recognizer touched it; None where nobody says."""
+    translations: dict[str, str] = field(default_factory=dict)
+    """ISO 639-1 of other languages -> what is said, in that language, by a person."""
 
     @property
     def corpus(self) -> str:
@@ -104,6 +107,7 @@ def _clip(manifest: Path, number: int, line: bytes) -> Clip:
         tags=found.tags,
         keywords=found.keywords,
         is_strict=found.strict,
+        translations=found.translations,
     )
 
 

@@ -119,6 +119,7 @@ def _rates(
     groups = list(dict.fromkeys(group for each in rows for group in each))
     if not groups:
         return
+    is_of_languages = any(each.detected for row in rows for each in row.values())
     lines, drawn = [], []
     for group in groups:
         known = [(number, each[group]) for number, each in enumerate(rows) if group in each]
@@ -126,6 +127,8 @@ def _rates(
         name = f"{group} (characters)" if first.is_by_character else group
         drawn.append((name, known))
         cells = [rate_cell(each[group].rate if group in each else None) for each in rows]
+        if is_of_languages:
+            cells += [_share_cell(each[group].detected if group in each else None) for each in rows]
         lines.append(
             [
                 cell(escape(name)),
@@ -134,7 +137,9 @@ def _rates(
                 *cells,
             ]
         )
-    headings = ("group", "clips", "words", *(each.system for each in summaries))
+    names = [each.system for each in summaries]
+    detected = [f"language: {name}" for name in names] if is_of_languages else []
+    headings = ("group", "clips", "words", *names, *detected)
     plot = plots.rates(f"Error rates, {title}", drawn[:_MOST_DRAWN])
     caption = "Error rate with its 95 % interval; none below five clips."
     figure = f"<figure>{plot}<figcaption>{caption}</figcaption></figure>"
@@ -211,5 +216,7 @@ def rate_cell(found: Interval | None, sign: str = "") -> str:
     return cell(text, found.value)
 
 
-def _share_cell(share: Share) -> str:
-    return cell(f"{share.percent:.0f} % of {share.of}", share.percent) if share.of else cell(_NONE)
+def _share_cell(share: Share | None) -> str:
+    if share is None or not share.of:
+        return cell(_NONE)
+    return cell(f"{share.percent:.0f} % of {share.of}", share.percent)

@@ -114,6 +114,7 @@ def _row(row: Row) -> dict[str, Any]:
         "n_clips": row.n_clips,
         "error_rate": _interval(row.rate),
         **asdict(row.errors),
+        "language_detected": None if row.detected is None else _share(row.detected),
     }
 
 

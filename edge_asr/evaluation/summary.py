@@ -25,6 +25,19 @@ _SECONDS_PER_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """How many of how many."""
+
+    n: int
+    of: int
+
+    @property
+    def percent(self) -> float:
+        """In percent; 0 of 0 is 0."""
+        return 100.0 * self.n / self.of if self.of else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One system on one group of clips."""
 
@@ -34,6 +47,8 @@ class Row:
     rate: Interval
     """Word error rate, percent; character error rate where ``is_by_character``."""
     is_by_character: bool = False
+    detected: Share | None = None
+    """Clips of this language that were taken for it; all, where it was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +67,6 @@ class Invented:
         """Invented words per minute of non-speech."""
         minutes = self.duration_s / _SECONDS_PER_MINUTE
         return self.n_words / minutes if minutes else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many of how many."""
-
-    n: int
-    of: int
-
-    @property
-    def percent(self) -> float:
-        """In percent; 0 of 0 is 0."""
-        return 100.0 * self.n / self.of if self.of else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,15 @@ def _rows(
 def _row(group: str, members: Sequence[Scored]) -> Row:
     errors = [each.errors for each in members]
     total = sum(errors, start=Errors())
-    return Row(group, len(members), total, error_rate(errors), members[0].is_by_character)
+    detected = Share(sum(each.heard.language == group for each in members), len(members))
+    return Row(
+        group,
+        len(members),
+        total,
+        error_rate(errors),
+        members[0].is_by_character,
+        detected if all(each.clip.language == group for each in members) else None,
+    )
 
 
 def _invented(scored: Sequence[Scored]) -> Invented:

@@ -47,3 +47,13 @@ def test_clips_of_no_such_tag_are_one_sentence(program, sample):
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert "no clip is as asked for" in result.stderr
+
+
+def test_a_report_of_translations_is_refused_before_anything_is_heard(program, sample, tmp_path):
+    result = program.run(
+        *("evaluate", sample, "--bundle", "whisper-base", "--task", "translate"),
+        *("--html", tmp_path / "report.html"),
+    )
+
+    assert result.returncode == 2
+    assert "--html and --beside are about transcription" in result.stderr

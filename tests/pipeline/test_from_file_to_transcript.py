@@ -5,7 +5,9 @@ import signal
 import time
 
 import jiwer
+import numpy as np
 import pytest
+import soundfile
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from tests.jsonl import read_jsonl
@@ -126,3 +128,31 @@ def test_speech_is_translated_into_english(program, sample):
     assert result.returncode == 0, result.stderr
     english = {"the", "to", "you", "your", "is", "are", "of", "a", "all", "our", "please", "for"}
     assert len(english & set(normalize(result.stdout).split())) >= 2
+
+
+def test_people_may_change_the_language_from_one_utterance_to_the_next(program, sample, tmp_path):
+    clips = {clip["path"]: clip for clip in read_jsonl(sample / "manifest.jsonl")}
+    wanted = (
+        "en-confbridge-pin.flac",
+        "fr-queue-periodic-announce.flac",
+        "es-queue-periodic-announce.flac",
+        "en-demo-thanks.flac",
+    )
+    spoken = [clips[name] for name in wanted]
+    parts = []
+    for clip in spoken:
+        sound, rate = soundfile.read(sample / clip["path"], dtype="float32")
+        parts += [sound, np.zeros(int(1.5 * rate), np.float32)]
+    soundfile.write(tmp_path / "mixed.flac", np.concatenate(parts), rate)
+
+    result = program.run(
+        *("--bundle", "whisper-base", "transcribe", "--languages", "en,es,fr,de"),
+        *("--format", "json", tmp_path / "mixed.flac"),
+    )
+
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    heard = [segment["language"] for segment in found["segments"]]
+    changes = [language for i, language in enumerate(heard) if i == 0 or heard[i - 1] != language]
+    assert changes == ["en", "fr", "es", "en"]
+    assert wer(" ".join(clip["text"] for clip in spoken), found["text"]) < 0.25
