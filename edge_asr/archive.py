@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_asr.capture.hearing import Hearing
-from edge_asr.capture.wavfile import WavFile
+from edge_asr.capture.wavfile import LONG_CHUNK_S, WavFile
 from edge_asr.errors import AudioFileError
 from edge_asr.records import SAMPLE_RATE
 from edge_asr.transcribe import Outcome, segment_of, stretches, transcript_of
@@ -117,7 +117,9 @@ class ArchiveTranscriber:
         hearing = Hearing(self._vad, self._settings)
         done_s = 0.0
         try:
-            with WavFile(file.path, threading.Event(), realtime=False) as source:
+            with WavFile(
+                file.path, threading.Event(), realtime=False, chunk_s=LONG_CHUNK_S
+            ) as source:
                 file.journal = self._journal_of(file.path)
                 for stretch in stretches(source, hearing):
                     found = self._submit(stretch, request, file.journal)

@@ -18,7 +18,7 @@ from edge_asr.capture.segmenter import (
     SpeechEnded,
     SpeechStarted,
 )
-from edge_asr.capture.wavfile import WavFile
+from edge_asr.capture.wavfile import LONG_CHUNK_S, WavFile
 from edge_asr.errors import AudioFileError, RequestError
 from edge_asr.formats import FileTranscript, Segment
 from edge_asr.records import SAMPLE_RATE, AudioChunk, EndReason
@@ -101,7 +101,7 @@ class FileTranscriber:
         """
         hearing = Hearing(self._vad, self._settings)
         segments: list[Segment] = []
-        with WavFile(path, threading.Event(), realtime=False) as source:
+        with WavFile(path, threading.Event(), realtime=False, chunk_s=LONG_CHUNK_S) as source:
             if source.duration_s > longest_s:
                 raise _too_long(path, longest_s)
             for stretch in stretches(_up_to(source, path, longest_s), hearing):

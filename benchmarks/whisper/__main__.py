@@ -29,6 +29,7 @@ from benchmarks.whisper.memory import measure_memory
 from benchmarks.whisper.page import put_between_markers
 from benchmarks.whisper.peers import describe_peers, fastest_format
 from benchmarks.whisper.plot import draw
+from benchmarks.whisper.prepared import prepared_copies
 from benchmarks.whisper.sounds import save_sound, utterances
 from benchmarks.whisper.start import measure_start
 from benchmarks.whisper.tables import Measured, ratio_table
@@ -147,7 +148,7 @@ def measurements(bench: Bench, largest: str, plan: Plan) -> dict[str, Callable[[
 @click.option("--only", multiple=True, metavar="NAME", help="Measure only this: utterances, ...")
 @click.option("--hour", is_flag=True, help="An archive of an hour, and sound that grows to one.")
 @click.option("--quick", is_flag=True, help="See whether it runs; the figures mean nothing.")
-@click.option("--repeats", type=click.IntRange(1), help="Rounds of utterances and starts.")
+@click.option("--repeats", type=click.IntRange(1), help="Rounds of utterances, files and starts.")
 @click.option("--threads", "threads", type=click.IntRange(1), multiple=True, help="Of each system.")
 @click.option("--page", type=click.Path(exists=True, path_type=Path), help="Put the tables there.")
 @click.option("--plot", type=Path, default=Path("build/bench.svg"), show_default=True)
@@ -176,17 +177,21 @@ def main(
     """
     plan = _plan(hour=hour, quick=quick)
     plan = msgspec.structs.replace(
-        plan, repeats=repeats or plan.repeats, threads=threads or plan.threads
+        plan,
+        repeats=repeats or plan.repeats,
+        archive_repeats=repeats or plan.archive_repeats,
+        threads=threads or plan.threads,
     )
     if not python.exists():
         raise click.UsageError(f"{python} is not there; install the peers with: make peers")
     about = [*describe_machine(), *describe_peers(python)]
-    click.echo("making the peers' weights, where they are not there yet", err=True)
-    weights = {
-        name: prepare_weights(name, bundles.resolve(), work.resolve(), peer_models.resolve())
-        for name in names
-    }
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        click.echo("preparing the bundles, and the peers' weights if they are not there", err=True)
+        copies = prepared_copies(names, bundles.resolve(), Path(folder))
+        weights = {
+            name: prepare_weights(name, copies, work.resolve(), peer_models.resolve())
+            for name in names
+        }
         bench = Bench(
             pick_clips(read_clips(speech), plan.most_clips),
             weights,

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 CHUNK_S = 0.1
 """Seconds of sound in a chunk, as from a microphone."""
+LONG_CHUNK_S = 1.6
+"""The same, where nobody waits for the next word: for fifty frames at once the detector takes a
+third of the time that it takes for three at a time, and finds the same."""
 
 
 class WavFile:
@@ -33,15 +36,24 @@ class WavFile:
         stop: ends the source when it is set.
         realtime: deliver each chunk when a microphone would have, by the monotonic clock; else as
             fast as it can be read. Either way its instants say when it would have been heard.
+        chunk_s: seconds of sound in a chunk.
 
     Raises:
         AudioFileError: the file cannot be read (on entering the context, or while iterating).
     """
 
-    def __init__(self, path: Path, stop: threading.Event, *, realtime: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        stop: threading.Event,
+        *,
+        realtime: bool = True,
+        chunk_s: float = CHUNK_S,
+    ) -> None:
         self._path = path
         self._stop = stop
         self._realtime = realtime
+        self._chunk_s = chunk_s
         self._file: SoundFile | None = None
         self._open_file = ExitStack()
 
@@ -59,7 +71,7 @@ class WavFile:
         """Do nothing: a file is read at its own pace."""
 
     def __enter__(self) -> Self:
-        self._file = self._open_file.enter_context(open_sound_file(self._path, CHUNK_S))
+        self._file = self._open_file.enter_context(open_sound_file(self._path, self._chunk_s))
         return self
 
     def __exit__(
