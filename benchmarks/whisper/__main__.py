@@ -27,6 +27,7 @@ from benchmarks.whisper.idle import measure_idle
 from benchmarks.whisper.latency import measure_latency
 from benchmarks.whisper.memory import measure_memory
 from benchmarks.whisper.page import put_between_markers
+from benchmarks.whisper.partials import measure_partials
 from benchmarks.whisper.peers import describe_peers, fastest_format
 from benchmarks.whisper.plot import draw
 from benchmarks.whisper.prepared import prepared_copies
@@ -64,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     most_clips: int = 1000
     """Of each language, at all."""
     latency_repeats: int = 30
+    partial_repeats: int = 7
     idle_sounds: tuple[str, ...] = ("silence", "factory")
     idle_s: float = 20.0
 
@@ -78,6 +80,7 @@ _QUICK = Plan(
     accuracy_clips=1,
     most_clips=4,
     latency_repeats=2,
+    partial_repeats=1,
     idle_sounds=("silence",),
     idle_s=1.0,
 )
@@ -98,6 +101,9 @@ def measurements(bench: Bench, largest: str, plan: Plan) -> dict[str, Callable[[
         ),
         "latency": lambda: measure_latency(
             bench, largest, n_threads=n_threads, repeats=plan.latency_repeats
+        ),
+        "partials": lambda: measure_partials(
+            bench, largest, n_threads=n_threads, repeats=plan.partial_repeats
         ),
         "memory": lambda: measure_memory(bench, n_threads=n_threads),
         "archive": lambda: measure_archive(

@@ -32,6 +32,7 @@ def in_pieces(
 
 def all_in_pieces(
     waveforms: Sequence[Waveform],
+    whole_s: float,
     usual_s: float,
     recognize_all: Callable[[Sequence[Waveform]], Sequence[Recognition]],
 ) -> list[Recognition]:
@@ -39,10 +40,16 @@ def all_in_pieces(
 
     Args:
         waveforms: the sounds.
-        usual_s: what is longer is cut into pieces of about this length or less.
+        whole_s: what is longer is cut.
+        usual_s: pieces are about as long as this, or shorter.
         recognize_all: returns what was said in each of several sounds.
     """
-    starts_of = [even_cuts(waveform, int(usual_s * SAMPLE_RATE)) for waveform in waveforms]
+    starts_of = [
+        even_cuts(waveform, int(usual_s * SAMPLE_RATE))
+        if len(waveform) > whole_s * SAMPLE_RATE
+        else [0]
+        for waveform in waveforms
+    ]
     sounds = [
         sound
         for waveform, starts in zip(waveforms, starts_of, strict=True)

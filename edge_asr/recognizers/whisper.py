@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 MAX_DURATION_S = 28.0
 """Whisper wants to hear the end: without silence behind them, 30 s lost two sentences of three."""
-USUAL_S = 12.0
-"""What is longer is heard in pieces, together: in less time, and with fewer errors
-(docs/whisper.md)."""
+WHOLE_S = 15.0
+"""What is longer is heard in pieces, together: in less time, and of lengths that adapters learn."""
+PIECE_S = 12.0
+"""Pieces are about as long, or shorter."""
 FULL_WINDOW_FLAG = "full_window"
 """Not a doubt: the short window's text was doubted, and this one is the full window's."""
 
@@ -55,7 +56,7 @@ class WhisperRecognizer:
         """Recognize utterances; see :func:`edge_asr.recognizers.together.transcribe_all`."""
         self.check(request)
         return all_in_pieces(
-            waveforms, USUAL_S, lambda sounds: self._transcribe_all(sounds, request)
+            waveforms, WHOLE_S, PIECE_S, lambda sounds: self._transcribe_all(sounds, request)
         )
 
     def check(self, request: Request) -> None:

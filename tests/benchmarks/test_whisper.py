@@ -232,7 +232,14 @@ def test_all_is_measured_and_the_tables_are_put_into_the_page(
     assert text.endswith("the end\n")
     assert "of yesterday" not in text
     for title in (
-        *("At a glance", "Utterances and a full window", "Latency", "Start", "Memory"),
+        *(
+            "At a glance",
+            "Utterances and a full window",
+            "Latency",
+            "Partial text",
+            "Start",
+            "Memory",
+        ),
         *("While nobody speaks", "An archive", "Cost as the sound grows"),
         *("Short windows and full ones", "Errors of all systems"),
     ):
@@ -257,6 +264,9 @@ def test_a_measurement_that_fails_takes_no_other_with_it(places, tmp_path, monke
     line = {"path": "a.flac", "language": "en", "text": "words"}
     (tmp_path / "manifest.jsonl").write_text(json.dumps(line), encoding="utf-8")
     places |= {"speech": tmp_path, "bundles": tmp_path}
+    monkeypatch.setattr(
+        "benchmarks.whisper.__main__.prepared_copies", lambda _names, bundles, _folder: bundles
+    )
     result = run(places, "--only", "latency", "--only", "start")
     assert result.exit_code == 1
     assert "Error: latency: the peer ended with status 1" in result.output

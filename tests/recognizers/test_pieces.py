@@ -99,14 +99,14 @@ def test_pieces_are_about_even_and_none_is_lost(n_samples, usual_samples):
 
 
 def test_pieces_of_several_sounds_are_heard_together_and_joined_apart():
-    sounds = [loud(5), loud(25, pauses_s=(9.0, 17.0)), loud(3)]
+    sounds = [loud(5), loud(25, pauses_s=(9.0, 17.0)), loud(14)]
     calls = []
 
     def recognize_all(pieces):
         calls.append([len(piece) for piece in pieces])
         return [said(f"{n}") for n in range(len(pieces))]
 
-    found = all_in_pieces(sounds, 10.0, recognize_all)
+    found = all_in_pieces(sounds, 15.0, 10.0, recognize_all)
     assert [each.text for each in found] == ["0", "1 2 3", "4"]
     (lengths,) = calls
     assert sum(lengths[1:4]) == len(sounds[1])
