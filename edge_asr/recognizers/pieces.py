@@ -84,6 +84,12 @@ def cuts(waveform: Waveform, max_samples: int) -> list[int]:
     return starts
 
 
+def cut_within(waveform: Waveform, start_s: float, end_s: float) -> int:
+    """Return the quietest moment between two others, as a sample."""
+    first = int(start_s * SAMPLE_RATE)
+    return first + _quietest(waveform[first : max(first + 1, int(end_s * SAMPLE_RATE))])
+
+
 def _quietest(waveform: Waveform) -> int:
     """Return the middle of the quietest stretch, the last one of several."""
     width = min(len(waveform), int(PAUSE_S * SAMPLE_RATE))

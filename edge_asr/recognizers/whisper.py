@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge_asr.errors import BundleError
-from edge_asr.recognizers.pieces import all_in_pieces
+from edge_asr.recognizers.pieces import all_in_pieces, cut_within, joined
+from edge_asr.recognizers.skipped import PARTS_FLAG, SKIPPED_FLAG, skipped
 from edge_asr.recognizers.whisper_bundle import WhisperModel
 from edge_asr.recognizers.whisper_hearing import WhisperHearing
 from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG
@@ -30,6 +31,8 @@ WHOLE_S = 15.0
 """What is longer is heard in pieces, together: in less time, and of lengths that adapters learn."""
 PIECE_S = 12.0
 """Pieces are about as long, or shorter."""
+SKIPPED_CUT_S = 1.0
+"""From where words end before something that was skipped, so far a pause to cut at is sought."""
 FULL_WINDOW_FLAG = "full_window"
 """Not a doubt: the short window's text was doubted, and this one is the full window's."""
 
@@ -55,9 +58,34 @@ class WhisperRecognizer:
     def transcribe_all(self, waveforms: Sequence[Waveform], request: Request) -> list[Recognition]:
         """Recognize utterances; see :func:`edge_asr.recognizers.together.transcribe_all`."""
         self.check(request)
+        heard = self._in_pieces(waveforms, request)
+        return [
+            self._completed(found, waveform, request)
+            for waveform, found in zip(waveforms, heard, strict=True)
+        ]
+
+    def _in_pieces(self, waveforms: Sequence[Waveform], request: Request) -> list[Recognition]:
         return all_in_pieces(
             waveforms, WHOLE_S, PIECE_S, lambda sounds: self._transcribe_all(sounds, request)
         )
+
+    def _completed(self, found: Recognition, waveform: Waveform, request: Request) -> Recognition:
+        """Hear the sound again, cut where something was skipped; flag what stays incomplete."""
+        if not found.words or {*found.flags} - {KEYWORDS_FLAG}:  # or it was heard twice already
+            return found
+        if (gap := skipped(waveform, found.words)) is None:
+            return found
+        cut = cut_within(waveform, gap[0], min(gap[1], gap[0] + SKIPPED_CUT_S))
+        parts = self._in_pieces([waveform[:cut], waveform[cut:]], request)
+        again = joined(parts, [0, cut])
+        again = replace(again, decode_s=found.decode_s + again.decode_s)
+        doubts = {*again.flags} - {KEYWORDS_FLAG, FULL_WINDOW_FLAG}
+        if len(again.words) <= len(found.words) or doubts:
+            return replace(found, decode_s=again.decode_s, flags=(*found.flags, SKIPPED_FLAG))
+        flags = dict.fromkeys((*again.flags, PARTS_FLAG))
+        if skipped(waveform, again.words):
+            flags[SKIPPED_FLAG] = None
+        return replace(again, flags=tuple(flags))
 
     def check(self, request: Request) -> None:
         """Check a request; see :class:`edge_asr.recognizers.Recognizer`."""
