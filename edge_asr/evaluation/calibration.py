@@ -5,13 +5,17 @@ It is calibrated where, of the words written with confidence 0.8, 80 % are right
 calibration error is the mean distance between the two over groups of like confidence, weighed by
 words (Naeini et al., 2015); how well confidence sorts wrong from right texts is the area under the
 ROC curve, 0.5 being chance.
+
+One number mends most of it: confidence to the power of an exponent, which scales log-probabilities
+as a temperature does (Guo et al., 2017). It is fitted by maximum likelihood; how well it does is
+measured on clips that it was not fitted to.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -20,7 +24,13 @@ if TYPE_CHECKING:
 
     from edge_asr.evaluation.measuring import Scored
 
+_Text: TypeAlias = tuple[float, int, int]
+"""Confidence, words that are right, words written."""
 MAX_GROUPS = 10
+_EXPONENTS = np.linspace(0.1, 3.0, 146)
+"""What is tried: steps of 0.02."""
+_SURE = 1e-3
+"""No text is surer than this, in either way."""
 _MIN_WORDS = 50
 """Fewer words in a group say nothing."""
 
@@ -46,11 +56,16 @@ class Calibration:
     """Expected calibration error, 0 to 1."""
     auc: float | None
     """Chance that a flawless text is surer than one with an error; None where all are alike."""
+    exponent: float
+    """Confidence to this power is calibrated best on these clips."""
+    error_with_exponent: float
+    """Expected calibration error of one half of the clips with the exponent of the other, both ways
+    about, 0 to 1."""
 
 
 def calibration(scored: Iterable[Scored]) -> Calibration | None:
     """Return the reliability of one system; None where it cannot say how sure it is."""
-    known: list[tuple[float, int, int]] = []
+    known: list[_Text] = []
     flawless: list[float] = []
     flawed: list[float] = []
     for each in scored:
@@ -61,14 +76,49 @@ def calibration(scored: Iterable[Scored]) -> Calibration | None:
         (flawed if each.errors.n_errors else flawless).append(confidence)
     if not known:
         return None
-    known.sort()
-    n_words = sum(written for _, _, written in known)
-    groups = tuple(_groups(known, max(_MIN_WORDS, n_words / MAX_GROUPS)))
-    error = sum(abs(group.confidence - group.right) * group.n_words for group in groups) / n_words
-    return Calibration(groups, error, _auc(flawless, flawed))
+    halves = known[::2], known[1::2]  # in the order of the clips, not of confidence
+    held_out = [
+        text
+        for fitted, half in (halves, halves[::-1])
+        for text in _raised(half, _exponent(fitted or half))
+    ]
+    groups = _grouped(known)
+    return Calibration(
+        groups,
+        _error(groups),
+        _auc(flawless, flawed),
+        _exponent(known),
+        _error(_grouped(held_out)),
+    )
 
 
-def _groups(known: Sequence[tuple[float, int, int]], n_wanted: float) -> Iterable[Group]:
+def _grouped(known: Iterable[_Text]) -> tuple[Group, ...]:
+    """Return texts in groups of like confidence."""
+    texts = sorted(known)
+    n_words = sum(written for *_, written in texts)
+    return tuple(_groups(texts, max(_MIN_WORDS, n_words / MAX_GROUPS)))
+
+
+def _error(groups: Sequence[Group]) -> float:
+    distances = sum(abs(group.confidence - group.right) * group.n_words for group in groups)
+    return distances / sum(group.n_words for group in groups)
+
+
+def _raised(known: Iterable[_Text], exponent: float) -> list[_Text]:
+    return [(confidence**exponent, right, written) for confidence, right, written in known]
+
+
+def _exponent(known: Sequence[_Text]) -> float:
+    """Return the exponent that makes what was right and wrong likeliest."""
+    confidence, right, written = (
+        np.array(each, dtype=np.float64) for each in zip(*known, strict=True)
+    )
+    raised = np.clip(confidence ** _EXPONENTS[:, np.newaxis], _SURE, 1 - _SURE)
+    likelihoods = right * np.log(raised) + (written - right) * np.log1p(-raised)
+    return float(_EXPONENTS[likelihoods.sum(axis=1).argmax()])
+
+
+def _groups(known: Sequence[_Text], n_wanted: float) -> Iterable[Group]:
     """Yield neighbours together, at least ``n_wanted`` words each; the last takes the rest."""
     rest = list(known)
     while rest:

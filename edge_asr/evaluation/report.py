@@ -158,18 +158,25 @@ def _confidence(summaries: Sequence[Summary]) -> str:
         [
             cell(legend(number, summaries[number].system)),
             cell(f"{each.error:.3f}", each.error),
+            cell(f"{each.exponent:.2f}", each.exponent),
+            cell(f"{each.error_with_exponent:.3f}", each.error_with_exponent),
             cell(_NONE if each.auc is None else f"{each.auc:.3f}", each.auc),
         ]
         for number, each in found
     ]
     figure = plots.reliability("Reliability: confidence against share of words right", found)
-    headings = ("system", "calibration error", "sorts wrong from right")
+    headings = (
+        *("system", "calibration error", "exponent", "error with it"),
+        "sorts wrong from right",
+    )
     return (
         f'<div class="plots"><figure>{figure}<figcaption>Below the dotted line a system is surer '
         f"than it should be.</figcaption></figure><div>{table(headings, rows)}"
         '<p class="soft">Confidence is exp(mean log-probability of the tokens). Calibration error: '
-        "mean distance from the share of words that are right. Sorts wrong from right: how often a "
-        "flawless text is surer than one with an error; 0.5 is chance.</p></div></div>"
+        "mean distance from the share of words that are right. Exponent: confidence to this power "
+        "comes nearest; its error is that of clips that it was not fitted to. Sorts wrong from "
+        "right: how often a flawless text is surer than one with an error; 0.5 is chance.</p>"
+        "</div></div>"
     )
 
 

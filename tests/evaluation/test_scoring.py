@@ -128,5 +128,44 @@ def test_confidence_in_what_is_wrong_shows(scored):
     assert calibration(clips).auc is None
 
 
+def test_an_exponent_mends_confidence_that_is_too_low_or_too_high(scored):
+    said = "red green blue white black pump valve motor press belt"
+    words = said.split()
+
+    def clips(exponent):
+        """Return clips of which confidence, to the power of the exponent, tells the right share."""
+        found = []
+        for n_right in (5, 6, 7, 8, 9) * 8:
+            text = " ".join([*words[:n_right], *["wrong"] * (10 - n_right)])
+            logprob = math.log(n_right / 10) / exponent
+            found.append(scored(said, text, avg_logprob=logprob, name=f"c{len(found)}"))
+        return found
+
+    for exponent in (0.5, 1.0, 2.0):
+        found = calibration(clips(exponent))
+        assert found.exponent == pytest.approx(exponent, abs=0.03)
+        assert found.error_with_exponent < 0.02
+    assert calibration(clips(0.5)).error > 0.1
+
+
+def test_the_exponent_is_judged_on_clips_that_it_was_not_fitted_to(scored):
+    said = "red green blue white black pump valve motor press belt"
+    half = "red green blue white black cat dog bird fish cow"
+    clips = [
+        scored(said, (said, half)[n % 2], avg_logprob=math.log(0.9), name=f"c{n}")
+        for n in range(20)
+    ]
+
+    # One half is all right, the other half right: the exponent of neither fits the other.
+    found = calibration(clips)
+
+    assert 0.7 < 0.9**found.exponent < 0.8
+    assert found.error_with_exponent > 0.3 > found.error
+
+
+def test_one_clip_is_enough_for_a_figure(scored):
+    assert calibration([scored("stop it", "stop it", avg_logprob=-0.1)]).exponent > 0
+
+
 def test_a_system_that_says_nothing_of_its_confidence_has_no_calibration(scored):
     assert calibration([scored("yes", "yes")]) is None
