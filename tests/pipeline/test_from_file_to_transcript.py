@@ -156,3 +156,13 @@ def test_people_may_change_the_language_from_one_utterance_to_the_next(program, 
     changes = [language for i, language in enumerate(heard) if i == 0 or heard[i - 1] != language]
     assert changes == ["en", "fr", "es", "en"]
     assert wer(" ".join(clip["text"] for clip in spoken), found["text"]) < 0.25
+
+
+def test_detection_answers_none_but_the_languages_that_are_allowed(program, sample):
+    result = program.run(
+        *("--bundle", "whisper-base", "transcribe", "--languages", "en,es", "--format", "json"),
+        *("--", sample / "fr-queue-periodic-announce.flac"),
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["language"] in {"en", "es"}
