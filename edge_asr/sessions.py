@@ -7,8 +7,10 @@ of threads is always stated.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 MINIMUM_VERSION = (1, 27)
 """Older wheels lack the ARM kernels on aarch64 (1.23) and read model data from outside the model's
 folder (until 1.24.1)."""
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 4 << 20
 Tensor: TypeAlias = onnxruntime.OrtValue
 """The runtime's tensor; :func:`tensor` makes one of an array, ``.numpy()`` makes it an array."""
 
@@ -239,7 +243,19 @@ def _run_options(*, give_back: bool) -> onnxruntime.RunOptions | None:
     return options
 
 
+@cache
+def _give_back_early() -> None:
+    """Have the system get large blocks back as soon as they are free, as mallopt(3) says.
+
+    By itself glibc keeps what was freed once, up to 32 MB, for the next block of that size; but the
+    caches of an utterance differ in size, and what lies between them keeps the heap from shrinking.
+    """
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
 def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    _give_back_early()
     try:
         return onnxruntime.InferenceSession(
             str(path),

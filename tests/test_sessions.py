@@ -45,3 +45,32 @@ print(len(list(Path("/proc/self/task").iterdir())))
         env=dict(os.environ),
     )
     assert result.stdout.strip() == "1"
+
+
+@pytest.mark.bundle
+def test_what_an_utterance_took_goes_back_to_the_system(bundles):
+    """Blocks of a size that was free once would stay in the heap, under what lies above them."""
+    script = """
+import sys
+from pathlib import Path
+import numpy
+from edge_asr.sessions import Session
+
+Session(Path(sys.argv[1]), n_threads=1)
+
+def resident():
+    text = Path("/proc/self/status").read_text()
+    return int(text.split("RssAnon:")[1].split()[0])
+
+first = numpy.ones(30 << 20, "b")
+del first
+before = resident()
+block, above = numpy.ones(20 << 20, "b"), numpy.ones(100_000, "b")
+del block
+print(resident() - before)
+"""
+    graph = bundles / "silero-vad" / "silero_vad_16k_sequence.onnx"
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(graph)], capture_output=True, text=True, check=True
+    )
+    assert int(result.stdout) < 5_000, "kB"

@@ -251,10 +251,12 @@ class WhisperHearing:
             n_mels=self._model.n_mels,
             n_frames=FEATURES_PER_FRAME * n_frames,
         )
-        inputs = {"input_features": tensor(features)}
         if into is None:
-            return self._encoder.run(inputs, self._encoder.output_names)
-        self._encoder.bind({}, into).run(inputs, {})
+            names, model = self._encoder.output_names, self._model
+            # One block, and not the runtime's, which would keep it: the system has it back.
+            block = np.empty((len(names), 1, model.n_heads, n_frames, model.head_dim), np.float32)
+            into = dict(zip(names, map(tensor, block), strict=True))
+        self._encoder.bind({}, into).run({"input_features": tensor(features)}, {})
         return into
 
     def _with_words(
