@@ -121,6 +121,28 @@ def test_what_is_stored_is_heard_again_by_another_bundle_once(spoken):
 
 
 @pytest.mark.bundle
+@pytest.mark.usefixtures("bundles")
+def test_what_is_heard_again_is_corrected_again(program, sample, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("corrections: [{pattern: mailbox, replacement: K-17}]", encoding="ascii")
+    heard = program.run("listen", "--wav", sample / "en-vm-nobox.flac", "--fast")
+    assert heard.returncode == 0, heard.stderr
+
+    again = ("retranscribe", "--bundle", "whisper-tiny.en", "--language", "en")
+    with Store.open(program.state) as store:
+        write_down(store, store.transcripts.pending(), "something else")
+    result = program.run("--config", config, *again)
+
+    assert result.returncode == 0, result.stderr
+    with Store.open(program.state, readonly=True) as store:
+        first, second, third = store.transcripts.versions(1)
+    assert first.recognition.text == "something else"
+    assert "mailbox" in second.recognition.text.lower()
+    assert (third.bundle, third.parent_version) == ("rules", 2)
+    assert "K-17" in third.recognition.text
+
+
+@pytest.mark.bundle
 def test_smollm2_punctuates_a_plain_sentence(program):
     if not (SMOL / "manifest.json").is_file():
         pytest.skip("no smollm2-135m-instruct; make it with: make bundle-text")
