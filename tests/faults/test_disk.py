@@ -280,7 +280,7 @@ INJECTIONS = (
     "fsync,fdatasync:error=ENOSPC:when=15+11",
     "pwrite64:error=ENOSPC:when=60+23",
     "pwrite64:error=EIO:when=70+31",
-    "write:error=ENOSPC:when=200+40",
+    "write:error=ENOSPC:when=20+7",
     "ftruncate,rename:error=EIO:when=3+4",
     "fdatasync:delay_enter=300000",
 )
