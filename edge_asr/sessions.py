@@ -11,6 +11,7 @@ import ctypes
 import os
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -23,11 +24,11 @@ import onnxruntime
 
 from edge_asr.abandoning import is_watched, watch
 from edge_asr.errors import BundleError, EdgeAsrError
+from edge_asr.mapped import MappedTable
 from edge_asr.prepared import DATA_SUFFIX, prepared_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
     from edge_asr.bundle import Bundle
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 MINIMUM_VERSION = (1, 27)
 """Older wheels lack the ARM kernels on aarch64 (1.23) and read model data from outside the model's
 folder (until 1.24.1)."""
+_SMAPS = Path("/proc/self/smaps")
 _M_MMAP_THRESHOLD = -3
 _LARGE_BYTES = 4 << 20
 Tensor: TypeAlias = onnxruntime.OrtValue
@@ -118,6 +120,8 @@ class Session:
         if prepared:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = _load(path, options)
+        data = path.resolve().with_name(f"{path.name}{DATA_SUFFIX}")
+        self._table = MappedTable.find(data, _SMAPS) if prepared else None
         self.input_names = [node.name for node in self._session.get_inputs()]
         self.output_names = [node.name for node in self._session.get_outputs()]
 
@@ -137,6 +141,11 @@ class Session:
         )
         _after_run()
         return dict(zip(outputs, values, strict=True))
+
+    def give_table_back(self) -> None:
+        """Let the system have the memory of a mapped table of which few rows are read."""
+        if self._table is not None:
+            self._table.give_back()
 
     def bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Binding:
         """Bind tensors to inputs and outputs for good.

@@ -34,6 +34,7 @@ LAYERS = (
         "bundle",
         "prepared",
         "preparing",
+        "mapped",
         "sessions",
         "formats",
         "cues",

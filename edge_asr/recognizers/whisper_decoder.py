@@ -89,6 +89,7 @@ class WhisperDecoder:
         """Let the memory of the utterance's sound go."""
         self._showing, self._choosing = (self._session.bind({}, {}) for _ in range(2))
         self._keys, self._cross = {}, {}
+        self._session.give_table_back()
 
     def prompt(self, token_ids: Sequence[int]) -> PromptLogits:
         """Feed tokens; return the logits of what follows each, which the caller may alter."""
