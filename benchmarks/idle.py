@@ -125,7 +125,9 @@ def costs_of_listening(
     else:
         microphone = stack.enter_context(_virtual_microphone(folder / "microphone"))
         environment = microphone.environ
-        stack.callback(microphone.play(path).kill)
+        player = microphone.play(path)
+        stack.callback(player.wait)
+        stack.callback(player.kill)
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
