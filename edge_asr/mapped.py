@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SMALLEST_TABLE = 32 << 20
-"""In bytes. What is multiplied is smaller, and is needed whole at the next step."""
+"""In bytes. What the Whispers of this project multiply is smaller. Larger weights of another model
+would be mapped anew at the next step, at some cost and without harm."""
 _MADV_DONTNEED = 4
 _RANGE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) .{4} \S+ \S+ \S+ +(.*)$")
 _OWN = re.compile(r"^Anonymous: +(\d+) kB")

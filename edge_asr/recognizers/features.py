@@ -68,10 +68,7 @@ def mel_spectrogram(waveform: Waveform, *, n_mels: int, n_frames: int) -> np.nda
     padded = np.zeros(half + n_frames * HOP_LENGTH + N_FFT, dtype=np.float32)
     sound = waveform[: len(padded) - half]
     padded[half : half + len(sound)] = sound
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH][:n_frames]
-    spectrum = np.fft.rfft(frames * _hann_window(), axis=1)
-    power = np.square(spectrum.real) + np.square(spectrum.imag)
-    mel: np.ndarray = power.astype(np.float32) @ mel_filters(n_mels)
+    mel: np.ndarray = _power_of_frames(padded)[:n_frames].astype(np.float32) @ mel_filters(n_mels)
     return mel
 
 
@@ -88,7 +85,12 @@ def _power_spectrum(sound: Waveform, n_samples: int, n_frames: int) -> np.ndarra
     if len(sound) == n_samples:
         end = half + n_samples
         padded[end : end + half] = padded[end - half - 1 : end - 1][::-1]
-    frames = np.lib.stride_tricks.sliding_window_view(padded[:n_needed], N_FFT)[::HOP_LENGTH]
+    return _power_of_frames(padded[:n_needed])
+
+
+def _power_of_frames(padded: Waveform) -> np.ndarray:
+    """Return |STFT|² of each frame that fits into the sound, shape ``(n_frames, N_BINS)``."""
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH]
     spectrum = np.fft.rfft(frames * _hann_window(), axis=1)
     return np.square(spectrum.real) + np.square(spectrum.imag)
 
