@@ -243,7 +243,28 @@ def test_it_is_used_by_keyboard_alone(visit, server, store):
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
-    assert page.evaluate("document.activeElement.textContent") == "Open"
+    until(page, "document.activeElement.textContent === 'Open'")
+
+
+def test_the_keyboard_stays_where_it_was_when_an_entry_is_replaced(visit, server, store):
+    (said,) = talk(store, "pump seven")
+    page = visit(server, "log")
+    page.locator("#entries li button").focus()
+    store.corrections.add(said.utterance_id, "pump 7", parent_version=1, created_utc_ns=1)
+    page.locator("#entries").get_by_text("pump 7").wait_for()
+    assert page.evaluate("document.activeElement.ariaLabel") == "Open: pump 7"
+
+
+def test_the_keyboard_is_at_the_entry_after_its_dialog_though_it_was_replaced(visit, server, store):
+    (said,) = talk(store, "pump seven")
+    page = visit(server, "log")
+    page.locator("#entries li button").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    store.corrections.add(said.utterance_id, "pump 7", parent_version=1, created_utc_ns=1)
+    page.locator("#entries").get_by_text("pump 7").wait_for(state="attached")
+    page.keyboard.press("Escape")
+    until(page, "document.activeElement.ariaLabel === 'Open: pump 7'")
 
 
 def fill_all_views(store):

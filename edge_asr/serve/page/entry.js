@@ -45,3 +45,11 @@ export function entryItem(entry, open, before = null) {
     make("button", { type: "button", text: "Open", "aria-label": `Open: ${words.slice(0, 60)}`, onclick: () => open(entry.utterance_id) }),
   );
 }
+
+/** Change a list of entries; what had the keyboard's focus has it again, if its entry is still there. */
+export function refill(list, change) {
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  const item = focused?.closest("[data-utterance]");
+  change();
+  if (item) list.querySelector(`[data-utterance="${item.dataset.utterance}"] ${focused.localName}`)?.focus();
+}

@@ -1,7 +1,7 @@
 // The view of this moment: microphones, what is being said, backlog, heat, disk.
 
 import { byId, make, setText } from "./dom.js";
-import { entryItem } from "./entry.js";
+import { entryItem, refill } from "./entry.js";
 import { get } from "./api.js";
 
 const SHOWN = 20;
@@ -18,7 +18,9 @@ export class Live {
 
   async begin() {
     const { transcripts } = await get("/v1/transcripts", { limit: SHOWN });
-    byId("recent").replaceChildren(...transcripts.map((entry) => entryItem(entry, this.open)));
+    const list = byId("recent");
+    const items = transcripts.map((entry) => entryItem(entry, this.open));
+    refill(list, () => list.replaceChildren(...items));
     this.sayIfEmpty();
   }
 
@@ -65,7 +67,7 @@ export class Live {
     const list = byId("recent");
     const item = entryItem(entry, this.open);
     const there = list.querySelector(`[data-utterance="${entry.utterance_id}"]`);
-    if (there) there.replaceWith(item);
+    if (there) refill(list, () => there.replaceWith(item));
     else list.prepend(item);
     while (list.children.length > SHOWN) list.lastElementChild.remove();
     this.sayIfEmpty();

@@ -2,7 +2,7 @@
 
 import { get, query } from "./api.js";
 import { byId, make } from "./dom.js";
-import { entryItem } from "./entry.js";
+import { entryItem, refill } from "./entry.js";
 import { daysLater } from "./times.js";
 
 const PAGE = 50;
@@ -40,7 +40,8 @@ export class Log {
     this.before = null;
     this.chosen.clear();
     byId("select-all").checked = false;
-    await this.read((items) => byId("entries").replaceChildren(...items));
+    const list = byId("entries");
+    await this.read((items) => refill(list, () => list.replaceChildren(...items)));
   }
 
   async more() {
@@ -82,9 +83,10 @@ export class Log {
   /** Show a version that came just now, where its utterance is shown. */
   transcript(entry) {
     addOption("source", entry.source);
-    const there = byId("entries").querySelector(`[data-utterance="${entry.utterance_id}"]`);
-    if (there) there.replaceWith(this.item(entry));
-    else if (!Object.values(this.wanted()).some(Boolean)) byId("entries").prepend(this.item(entry));
+    const list = byId("entries");
+    const there = list.querySelector(`[data-utterance="${entry.utterance_id}"]`);
+    if (there) refill(list, () => there.replaceWith(this.item(entry)));
+    else if (!Object.values(this.wanted()).some(Boolean)) list.prepend(this.item(entry));
   }
 
   choose(id, isChosen) {

@@ -13,7 +13,7 @@ export class UtteranceDialog {
     this.words = [];
     byId("utterance-close").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
-    this.dialog.addEventListener("close", () => this.player.pause());
+    this.dialog.addEventListener("close", () => this.closed());
     this.player.addEventListener("play", () => this.followSound());
     this.player.addEventListener("timeupdate", () => this.markWord());
     byId("correction").addEventListener("submit", (event) => {
@@ -29,6 +29,15 @@ export class UtteranceDialog {
     byId("correction-status").textContent = "";
     this.show(await get(`/v1/utterances/${id}`));
     if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  closed() {
+    this.player.pause();
+    const focused = document.activeElement;
+    if (focused !== document.body && !this.dialog.contains(focused)) return;
+    // The button that opened it was replaced meanwhile: its entry has another one.
+    const items = [...document.querySelectorAll(`[data-utterance="${this.shown.utterance_id}"] > button`)];
+    items.find((button) => button.checkVisibility())?.focus();
   }
 
   /** Read it again, if it is shown: another version came. */
