@@ -246,6 +246,11 @@ CREATE TABLE pass_failures (
 ) STRICT, WITHOUT ROWID;
 """
 
+_WAITING = """
+-- Each source's first utterance that waits is found without reading the others.
+CREATE INDEX utterances_by_source ON utterances (source, id);
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _begin_chain,
@@ -254,5 +259,6 @@ MIGRATIONS: tuple[Migration, ...] = (
     _REMOVAL,
     _RETENTION,
     _PASSES,
+    _WAITING,
 )
 """Step n leads from version n - 1 to n."""

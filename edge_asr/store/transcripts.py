@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_asr.errors import StoreError
-from edge_asr.records import SAMPLE_RATE, Transcript
+from edge_asr.records import Transcript
 from edge_asr.store.attempts import AttemptMark
-from edge_asr.store.failures import MAX_KILLS, MAX_TRIES, Failures
-from edge_asr.store.fairness import Turns
-from edge_asr.store.rows import (
-    TRANSCRIPT_COLUMNS,
-    UTTERANCE_COLUMNS,
-    transcript_from,
-    utterance_from,
-)
+from edge_asr.store.failures import Failures
+from edge_asr.store.rows import TRANSCRIPT_COLUMNS, transcript_from
 from edge_asr.store.versions import insert, is_redacted, last_version, standing
+from edge_asr.store.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,25 +21,7 @@ if TYPE_CHECKING:
     from edge_asr.store.attempts import LeftMark
     from edge_asr.store.database import Database
     from edge_asr.store.passes import Pass
-
-_UNTRANSCRIBED = (
-    "utterances u LEFT JOIN failures f ON f.utterance_id = u.id WHERE u.id >= ?"
-    " AND u.sound_removed IS NULL AND u.text_removed IS NULL"
-    " AND NOT EXISTS (SELECT 1 FROM transcripts t WHERE t.utterance_id = u.id)"
-)
-_QUARANTINED = f"(coalesce(f.tries, 0) >= {MAX_TRIES} OR coalesce(f.kills, 0) >= {MAX_KILLS})"
-
-_WANTED = f"NOT {_QUARANTINED} AND u.id NOT IN (SELECT value FROM json_each(?))"
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What is not transcribed yet."""
-
-    n: int
-    duration_s: float
-    n_quarantined: int
-    """Not counted above: utterances that failed too often and are not tried again."""
+    from edge_asr.store.waiting import Backlog
 
 
 class Transcripts:
@@ -56,9 +31,7 @@ class Transcripts:
         self._database = database
         self._mark = AttemptMark(state_dir)
         self.failures = Failures(database)
-        self._all_done_below = 0
-        """Every utterance below this id has a transcript. Ids grow, so this only ever rises."""
-        self._turns = Turns()
+        self._waiting = Waiting(database)
 
     def pending(self, skip: Collection[int] = ()) -> Utterance | None:
         """Return the oldest utterance without a transcript, or None.
@@ -70,31 +43,11 @@ class Transcripts:
         Args:
             skip: ids to leave out, such as those that failed a moment ago.
         """
-        self._advance()
-        parameters = (self._all_done_below, json.dumps(list(skip)))
-        select = f"SELECT {UTTERANCE_COLUMNS}{{}} FROM {_UNTRANSCRIBED} AND {_WANTED}"
-        oldest = self._database.rows(  # with min(), SQLite takes all columns from that row
-            f"{select.format(', min(u.id)')} AND coalesce(f.kills, 0) = 0 GROUP BY u.source",
-            parameters,
-        )
-        if oldest:
-            return self._turns.next([utterance_from(row[:-1]) for row in oldest])
-        row = self._database.row(
-            f"{select.format('')} ORDER BY f.kills, u.id LIMIT 1",
-            parameters,
-        )
-        return utterance_from(row) if row else None
+        return self._waiting.next(skip)
 
     def backlog(self) -> Backlog:
         """Return how much is pending."""
-        self._advance()
-        n, n_samples, n_quarantined = self._database.rows(
-            f"SELECT count(*) FILTER (WHERE NOT {_QUARANTINED}),"
-            f" total(u.n_samples) FILTER (WHERE NOT {_QUARANTINED}),"
-            f" count(*) FILTER (WHERE {_QUARANTINED}) FROM {_UNTRANSCRIBED}",
-            (self._all_done_below,),
-        )[0]
-        return Backlog(n, n_samples / SAMPLE_RATE, n_quarantined)
+        return self._waiting.backlog()
 
     def add(
         self,
@@ -249,12 +202,3 @@ class Transcripts:
     def close(self) -> None:
         """Remove the mark."""
         self._mark.close()
-
-    def _advance(self) -> None:
-        """Raise ``_all_done_below`` as far as it goes, so that a long log is not read each time."""
-        last = self._database.rows("SELECT coalesce(max(id), 0) FROM utterances")[0][0]
-        first = self._database.row(
-            f"SELECT u.id FROM {_UNTRANSCRIBED} ORDER BY u.id LIMIT 1",
-            (self._all_done_below,),
-        )
-        self._all_done_below = min(first[0], last + 1) if first else last + 1
