@@ -35,7 +35,10 @@ _FIELDS: dict[str, Described] = {
     },
     "numerals": {
         "type": "boolean",
-        "description": "Write numbers as digits; else as configured (recognition.numerals).",
+        "description": (
+            "Write numbers as digits; else as configured (recognition.numerals). Status 400 where "
+            "the server lacks the extra for it; the message says how to install that."
+        ),
     },
     "stream": {
         "type": "boolean",

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_asr.errors import ConfigError
+from edge_asr.numerals import Numerals
 from edge_asr.records import Task
 from edge_asr.serve.problems import BAD_REQUEST, ProblemError
 
@@ -65,8 +67,7 @@ def wanted(form: Form, task: Task, models: Models) -> Wanted:
     response_format = asked.choice("response_format", FORMATS) or "json"
     granularities = _granularities(asked, response_format, model)
     stream = asked.choice("stream", ("true", "false")) == "true"
-    digits = asked.choice("numerals", ("true", "false"))
-    numerals = digits == "true" if digits else None
+    numerals = _numerals(asked)
     if stream and response_format not in _STREAMED:
         sentence = f"response_format: of a stream it is {' or '.join(_STREAMED)}"
         raise ProblemError(BAD_REQUEST, sentence, "response_format")
@@ -78,6 +79,16 @@ def wanted(form: Form, task: Task, models: Models) -> Wanted:
     }
     ignored = ("prompt",) if asked.text("prompt") and not hints else ()
     return Wanted(model, request, response_format, granularities, numerals, stream, ignored)
+
+
+def _numerals(asked: _Fields) -> bool | None:
+    value = asked.choice("numerals", ("true", "false"))
+    if value == "true":
+        try:
+            Numerals()
+        except ConfigError as error:  # known before the file waits for its turn
+            raise ProblemError(BAD_REQUEST, f"numerals: {error}", "numerals") from error
+    return value == "true" if value else None
 
 
 def _granularities(asked: _Fields, response_format: str, model: Model) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import dataclasses
 import http.client
 import json
+import sys
 import threading
 import time
 
@@ -254,6 +255,17 @@ def test_a_form_that_makes_no_sense_is_refused_and_leaves_nothing(asr, body, abo
     assert answer.json["error"]["type"] == "invalid_request_error"
     assert answer.json["error"]["param"] == about
     assert kept(asr) == []
+
+
+@pytest.mark.bundle
+def test_numbers_as_digits_are_refused_where_the_extra_is_missing(asr, monkeypatch, silence):
+    monkeypatch.setitem(sys.modules, "text_to_num", None)
+    answer = post(asr, form(b"x", numerals="true"))
+    assert answer.status == 400, answer.body
+    assert answer.json["error"]["param"] == "numerals"
+    assert "pip install 'edge-asr[numerals]'" in answer.json["error"]["message"]
+    assert kept(asr) == []
+    assert post(asr, form(silence.read_bytes(), numerals="false")).status == 200
 
 
 @pytest.mark.parametrize(
