@@ -9,8 +9,8 @@ by it, changes nothing in exact arithmetic and gives every frame its own scale. 
 have a single row and need none of it.
 
 A step of the decoder takes as long as its weights take to come from memory, and more than half of
-them are the output projection's. In blocks of 4 bits, each with a scale, it comes in half the time
-and decides as before (docs/quantization.md).
+them are the output projection's. In blocks of 4 bits, each with a scale, it comes in half the time;
+between the tokens that it finds likely the token table decides (:mod:`export.candidates`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from onnx import helper, numpy_helper
 
 from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER
 from export.blocks import InBlocks
+from export.candidates import decide_by_table
 from export.quantize import Graphs, below, named, quantize_graphs, to_blocks
 from export.recipe import Quantization
 from export.rewriting import rewrite_products
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _HEAD = "/head"
 """The decoder's output projection."""
+_PROJECTION = f"{_HEAD}/MatMul"
 _SMALLEST = 1e-6
 """Stands for the largest magnitude of a row of zeros."""
 
@@ -69,12 +71,13 @@ def quantize_whisper(
         in_decoder = below("decoder", float_matmuls)
         if quantization is Quantization.INT4:
             to_blocks(source / DECODER, target / DECODER)
-            return
-        small_head = Path(directory) / DECODER
-        shrink_head(source / DECODER, small_head, in_decoder)
-        to_dynamic_int8(
-            small_head, target / DECODER, [each for each in in_decoder if each != _HEAD]
-        )
+        else:
+            small_head = Path(directory) / DECODER
+            shrink_head(source / DECODER, small_head, in_decoder)
+            others = [each for each in in_decoder if each != _HEAD]
+            to_dynamic_int8(small_head, target / DECODER, others)
+    if quantization is Quantization.INT4 or _HEAD not in in_decoder:
+        decide_by_table(target / DECODER, _PROJECTION)
 
 
 def shrink_head(source: Path, target: Path, float_matmuls: Sequence[str] = ()) -> None:
@@ -84,7 +87,7 @@ def shrink_head(source: Path, target: Path, float_matmuls: Sequence[str] = ()) -
         RecipeError: ``float_matmuls`` names a product that the graph does not have.
     """
     named(source, float_matmuls)
-    head = [] if _HEAD in float_matmuls else [f"{_HEAD}/MatMul"]
+    head = [] if _HEAD in float_matmuls else [_PROJECTION]
     others = {node.name for node in Weights(source).model.graph.node} - {*head}
     rewrite_products(source, target, InBlocks(4), kept=others)
 
