@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import soundfile
 
-from edge_asr import speakers
 from edge_asr.bundle import open_bundle
 from edge_asr.capture.hearing import Hearing
 from edge_asr.capture.vad import open_vad
@@ -34,6 +33,7 @@ from edge_asr.config import Config
 from edge_asr.formats import FileTranscript, Segment
 from edge_asr.recognizers.voice import open_voice_encoder
 from edge_asr.records import SAMPLE_RATE
+from edge_asr.speakers import THRESHOLD, label
 from edge_asr.transcribe import stretches
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--bundles", type=Path, default=Path("bundles"))
     parser.add_argument("--voice", type=Path, help="the voice encoder's, if elsewhere")
     parser.add_argument("--conversations", type=int, default=10, help="of each size")
-    parser.add_argument("--thresholds", type=float, nargs="*", default=[speakers.THRESHOLD])
+    parser.add_argument("--thresholds", type=float, nargs="*", default=[THRESHOLD])
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     clips = by_speaker(Path(os.environ["EDGE_ASR_SPEECH"]))
@@ -116,23 +116,25 @@ def main() -> None:
     voices = open_voice_encoder(open_bundle(asked.voice or asked.bundles / "voice-encoder"))
     draw = random.Random(asked.seed)  # noqa: S311 (conversations are no secret)
     for n_speakers in (1, 2, 3, 4):
-        results: defaultdict[float, list[tuple[float, bool]]] = defaultdict(list)
+        results: defaultdict[str, list[tuple[float, bool]]] = defaultdict(list)
         for _ in range(asked.conversations):
             sound, turns = conversation(clips, n_speakers, draw)
             with tempfile.NamedTemporaryFile(suffix=".flac") as file:
                 soundfile.write(file.name, sound, SAMPLE_RATE)
                 vad.reset()
                 found = heard(Path(file.name), vad, Config().vad)
-                for threshold in (*asked.thresholds, n_speakers):
-                    is_told = isinstance(threshold, int)
-                    speakers.THRESHOLD = -1.0 if is_told else threshold
-                    told = threshold if is_told else None
-                    labelled = speakers.label(Path(file.name), found, voices, told).segments
+                ways: dict[str, tuple[int | None, float]] = {
+                    **{f"threshold {each}": (None, each) for each in asked.thresholds},
+                    "told how many": (n_speakers, THRESHOLD),
+                }
+                for name, (n_told, threshold) in ways.items():
+                    labelled = label(
+                        Path(file.name), found, voices, n_told, threshold=threshold
+                    ).segments
                     n_found = len({each.speaker for each in labelled})
-                    results[threshold].append((share_right(labelled, turns), n_found == n_speakers))
-        for threshold, rows in results.items():
+                    results[name].append((share_right(labelled, turns), n_found == n_speakers))
+        for name, rows in results.items():
             shares, counts = zip(*rows, strict=True)
-            name = "told how many" if isinstance(threshold, int) else f"threshold {threshold}"
             print(
                 f"{n_speakers} speakers, {name}: {statistics.mean(shares):.1%} of speech right,"
                 f" lowest {min(shares):.1%}; number right in {sum(counts)} of {len(counts)}"

@@ -45,7 +45,12 @@ class Voices(Protocol):
 
 
 def label(
-    path: Path, found: FileTranscript, voices: Voices, n_speakers: int | None = None
+    path: Path,
+    found: FileTranscript,
+    voices: Voices,
+    n_speakers: int | None = None,
+    *,
+    threshold: float = THRESHOLD,
 ) -> FileTranscript:
     """Return a file's transcript with a speaker for each segment that has text.
 
@@ -54,6 +59,7 @@ def label(
         found: what was said in it.
         voices: tells voices apart.
         n_speakers: how many there are; None: as many as can be told apart.
+        threshold: likeness below which two are told apart, where nobody says how many there are.
 
     Raises:
         AudioFileError: the file cannot be read any more.
@@ -63,14 +69,18 @@ def label(
         return found
     vectors = np.stack([voices.embed(sound) for sound in _sounds(path, spoken)])
     durations_s = [segment.end_s - segment.start_s for segment in spoken]
-    numbers = cluster(vectors, durations_s, n_speakers)
+    numbers = cluster(vectors, durations_s, n_speakers, threshold=threshold)
     names = {id(segment): f"S{number + 1}" for segment, number in zip(spoken, numbers, strict=True)}
     labelled = [replace(each, speaker=names.get(id(each))) for each in found.segments]
     return replace(found, segments=tuple(labelled))
 
 
 def cluster(
-    vectors: Vectors, durations_s: Sequence[float], n_speakers: int | None = None
+    vectors: Vectors,
+    durations_s: Sequence[float],
+    n_speakers: int | None = None,
+    *,
+    threshold: float = THRESHOLD,
 ) -> list[int]:
     """Return a number for each segment, counted from 0 in the order in which they first speak.
 
@@ -78,13 +88,14 @@ def cluster(
         vectors: of the segments' voices.
         durations_s: how long the segments are.
         n_speakers: how many numbers to give, as far as there are segments; None: by likeness.
+        threshold: mean cosine similarity below which two groups stay two.
     """
     order = sorted(range(len(vectors)), key=lambda i: -durations_s[i])
     clear = [i for i in order if durations_s[i] >= CLEAR_S]
     if len(clear) < (n_speakers or 1):
         clear = order
     clear = sorted(clear[:MOST_CLUSTERED])
-    groups = _agglomerate(vectors[clear], n_speakers)
+    groups = _agglomerate(vectors[clear], n_speakers, threshold)
     centres = np.stack([vectors[clear][group].sum(axis=0) for group in groups])
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     nearest = np.argmax(vectors @ centres.T, axis=1)
@@ -94,7 +105,7 @@ def cluster(
     return [renumbered.setdefault(int(number), len(renumbered)) for number in nearest]
 
 
-def _agglomerate(vectors: Vectors, n_groups: int | None) -> list[list[int]]:
+def _agglomerate(vectors: Vectors, n_groups: int | None, threshold: float) -> list[list[int]]:
     """Return groups of rows: the two most alike are joined until none are alike enough.
 
     With average linkage, the likeness of a joined group is the mean of its parts', weighed by their
@@ -105,7 +116,7 @@ def _agglomerate(vectors: Vectors, n_groups: int | None) -> list[list[int]]:
     np.fill_diagonal(likeness, -np.inf)
     while len(groups) > (n_groups or 1):
         first, second = sorted(divmod(int(np.argmax(likeness)), len(groups)))
-        if n_groups is None and likeness[first, second] < THRESHOLD:
+        if n_groups is None and likeness[first, second] < threshold:
             break
         sizes = len(groups[first]), len(groups[second])
         joined = np.average(likeness[[first, second]], axis=0, weights=sizes)

@@ -34,6 +34,14 @@ def test_whoever_knows_how_many_there_are_gets_so_many():
     assert len(set(cluster(alike, [3.0] * 4, n_speakers=9))) == 4
 
 
+def test_whoever_asks_for_another_threshold_gets_it():
+    alike = voices([0, 0, 1, 1], spread=0.3)
+    assert cluster(alike, [3.0] * 4) == [0, 0, 1, 1]
+
+    assert cluster(alike, [3.0] * 4, threshold=-1.0) == [0, 0, 0, 0]
+    assert cluster(alike, [3.0] * 4, threshold=1.1) == [0, 1, 2, 3]
+
+
 def test_a_short_segment_joins_a_speaker_and_makes_none():
     vectors = voices([0, 1, 2, 0])
 
@@ -68,5 +76,7 @@ def test_each_segment_of_a_file_is_heard_where_it_is(tmp_path):
     labelled = label(tmp_path / "a.flac", found, Pitch())
 
     assert [each.speaker for each in labelled.segments] == ["S1", "S2", "S1", None, "S2"]
+    as_one = label(tmp_path / "a.flac", found, Pitch(), threshold=-1.0).segments
+    assert {each.speaker for each in as_one} == {"S1", None}
     silent = FileTranscript("a.flac", None, 15.0, 0.1, ())
     assert label(tmp_path / "gone.flac", silent, Pitch()) == silent
