@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -120,8 +120,7 @@ class Session:
         if prepared:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = _load(path, options)
-        data = path.resolve().with_name(f"{path.name}{DATA_SUFFIX}")
-        self._table = MappedTable.find(data, _SMAPS) if prepared else None
+        self._mapped = path.resolve().with_name(f"{path.name}{DATA_SUFFIX}") if prepared else None
         self.input_names = [node.name for node in self._session.get_inputs()]
         self.output_names = [node.name for node in self._session.get_outputs()]
 
@@ -146,6 +145,11 @@ class Session:
         """Let the system have the memory of a mapped table of which few rows are read."""
         if self._table is not None:
             self._table.give_back()
+
+    @cached_property
+    def _table(self) -> MappedTable | None:
+        """Looked for when somebody asks, since it takes a while and most graphs have none."""
+        return None if self._mapped is None else MappedTable.find(self._mapped, _SMAPS)
 
     def bind(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Binding:
         """Bind tensors to inputs and outputs for good.

@@ -8,9 +8,11 @@ import pytest
 import soundfile
 
 from edge_asr.bundle import open_bundle
+from edge_asr.mapped import MappedTable
+from edge_asr.prepared import DATA_SUFFIX
 from edge_asr.recognizers import open_recognizer
 from edge_asr.records import Request
-from edge_asr.sessions import progress_told
+from edge_asr.sessions import Session, progress_told, write_prepared
 
 
 @pytest.mark.bundle
@@ -45,6 +47,24 @@ print(len(list(Path("/proc/self/task").iterdir())))
         env=dict(os.environ),
     )
     assert result.stdout.strip() == "1"
+
+
+@pytest.mark.bundle
+def test_a_table_is_looked_for_when_somebody_asks_and_only_once(bundles, tmp_path, monkeypatch):
+    """The kernel takes a while to tell of this process's memory, and most graphs have no table."""
+    looked = []
+    monkeypatch.setattr(MappedTable, "find", lambda path, _: looked.append(path))
+    bundle = open_bundle(bundles / "silero-vad")
+    (graph,) = (bundle.path(name) for name in bundle.manifest.files if name.endswith(".onnx"))
+    write_prepared(graph, tmp_path / "graph.onnx", n_threads=1)
+
+    session = Session(tmp_path / "graph.onnx", n_threads=1, prepared=True)
+    assert looked == []
+    session.give_table_back()
+    session.give_table_back()
+    assert looked == [tmp_path / f"graph.onnx{DATA_SUFFIX}"]
+    Session(graph, n_threads=1).give_table_back()
+    assert len(looked) == 1
 
 
 @pytest.mark.bundle
