@@ -62,12 +62,12 @@ lint: setup-test ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bundle: $(BUNDLES)/.made ## export the model bundles (whisper-base, whisper-tiny.en, silero-vad)
+bundle: $(BUNDLES)/.made ## export the model bundles (whisper-base, whisper-tiny.en, silero-vad, voice-encoder)
 
 $(BUNDLES)/.made: $(VENV)/.export $(wildcard models/*.yaml models/adapters/* export/*.py)
 	$(BIN)/python -m export sample
 	echo "the model bundles; the first time this takes some minutes"
-	for recipe in silero-vad whisper-base whisper-tiny.en; do
+	for recipe in silero-vad voice-encoder whisper-base whisper-tiny.en; do
 	  $(BIN)/python -m export $$recipe --out $(BUNDLES)
 	done
 	touch $@

@@ -18,6 +18,8 @@ import click
 import pytest
 
 from edge_asr.cli import COMMANDS, edge_asr
+from edge_asr.cli.transcribe import VOICES
+from edge_asr.config import Config
 from tests.virtual_microphone import sound_directory, virtual_microphone
 
 __all__ = ["sound_directory", "virtual_microphone"]
@@ -163,3 +165,10 @@ def test_every_target_of_make_that_a_page_names_is_there():
         for line in typed(page):
             if found := re.match(r"(?:sudo )?make (\S+)", line):
                 assert found[1] in targets, line
+
+
+def test_make_bundle_makes_every_bundle_that_a_command_opens_unasked():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    made = re.search(r"for recipe in (.*); do", makefile)[1].split()
+    config = Config()
+    assert {config.recognition.bundle, config.vad.bundle, VOICES} <= set(made)
