@@ -20,6 +20,7 @@ The weights are kept under ``build/`` until this file or the sample changes, and
 import copy
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -221,6 +222,7 @@ def _write_tokenizer(path, taught):
     return tokenizer
 
 
+@cache
 def _prompt(instruction):
     return read_recipe(RECIPE).prompt.template.format(instruction=instruction)
 
