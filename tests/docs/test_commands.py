@@ -127,15 +127,15 @@ def test_the_first_hour_goes_as_it_is_told(newcomer):
 
 @pytest.mark.bundle
 @pytest.mark.microphone
-def test_the_readmes_first_steps_work_after_something_was_heard(newcomer):
+def test_the_readmes_first_steps_work_after_something_was_heard(newcomer, bundles):
     status, said = newcomer.type("edge-asr run --wav interview.flac")  # what make run does
     assert status == 0, said
     (newcomer.folder / "my.yaml").write_text("recognition: {languages: [de, en]}\n", "utf-8")
     for line in commands(PAGES["README"]):
         if "bundle prepare" in line:
             continue  # it writes beside the bundles, and takes its time
-        if "--speakers" in line:
-            continue  # it needs a bundle that make does not build
+        if "--speakers" in line and not (bundles / VOICES).is_dir():
+            continue  # bundles from before make bundle made this one
         status, said = newcomer.type(line)
         allowed = {0, 1} if line.endswith("doctor") else {0, INTERRUPTED}
         assert status in allowed, f"{line}: {said}"
