@@ -14,10 +14,13 @@ from edge_asr.errors import EdgeAsrError
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from contextlib import ExitStack
 
     from edge_asr.capture import Source
     from edge_asr.cli.context import Context
+    from edge_asr.partials import Partials
+    from edge_asr.recognizers import Recognizer
     from edge_asr.store import Store
     from edge_asr.store.recovery import Recovery
     from edge_asr.store.rejected import RejectedSounds
@@ -193,7 +196,6 @@ def recognize(
     from edge_asr.cli.status import LoadTeller
     from edge_asr.cli.stepping import open_stepping
     from edge_asr.correcting import Correcting
-    from edge_asr.partials import Partials
     from edge_asr.recognize import recognize as run_loop
     from edge_asr.recycling import Recycling
     from edge_asr.rewriting import configured
@@ -203,7 +205,7 @@ def recognize(
     rewriting = configured(context.config, numerals=numerals)
     notifier = context.notifier()
     stop = stop_event(also_when_stdin_closes=is_child)
-    feed = Feed(context.state_dir)
+    feed, is_read = Feed(context.state_dir), output == "jsonl"
     show = printer(output, feed=feed)
 
     def claim(store: Store, stack: ExitStack) -> None:
@@ -220,12 +222,8 @@ def recognize(
         tell = LoadTeller(output, notifier).tell
         recognizer, watch, policy = open_stepping(context, store, show, tell)
         notifier.ready(f"recognizing with {recognizer.bundle.name}")
-        request = context.config.recognition.request
         correcting = Correcting(store, rewriting, show)
         correcting.settle()
-        if wants_partials is None:
-            wants_partials = context.config.recognition.partials == "auto"
-
         keeper = Keeper(context, store)
         settings = context.config.recognition
         recycling = Recycling(settings.recycle_after_h, settings.recycle_above_mb)
@@ -238,20 +236,14 @@ def recognize(
         n_failed = run_loop(
             store,
             recognizer,
-            request,
+            context.config.recognition.request,
             observe=correcting.observe,
             alive=alive,
             stop=stop,
             until_idle=until_idle,
-            # Where nobody would see them, they would only warm the processor.
-            partials=Partials(
-                store,
-                recognizer,
-                request,
-                are_wanted=lambda: output == "jsonl" or feed.has_onlookers,
-            )
-            if wants_partials
-            else None,
+            partials=_partials(
+                context, store, recognizer, wants_partials, lambda: is_read or feed.has_onlookers
+            ),
             second_pass=open_second_pass(context, store, lambda: policy.second_pass_allowed),
             is_worn_out=recycling.is_due,
         )
@@ -266,3 +258,19 @@ def recognize(
         raise EdgeAsrError(
             f"{n_failed} utterances could not be transcribed; see the messages above"
         )
+
+
+def _partials(
+    context: Context,
+    store: Store,
+    recognizer: Recognizer,
+    wanted: bool | None,  # noqa: FBT001 (as the option gives it)
+    are_seen: Callable[[], bool],
+) -> Partials | None:
+    """Return what tells of what is being said; where nobody sees it, it would only cost heat."""
+    from edge_asr.partials import Partials
+
+    settings = context.config.recognition
+    if not (settings.partials == "auto" if wanted is None else wanted):
+        return None
+    return Partials(store, recognizer, settings.request, are_wanted=are_seen)

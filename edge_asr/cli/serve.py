@@ -12,9 +12,11 @@ from edge_asr.cli.signals import stop_event
 from edge_asr.errors import ConfigError, EdgeAsrError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from socket import socket
 
     from edge_asr.cli.context import Context
+    from edge_asr.serve.access import Access
 
 NICENESS = 5
 """Whoever reads gives way to whoever listens."""
@@ -56,9 +58,8 @@ def serve(
       edge-asr serve --host 192.168.1.20 --token-file /etc/edge-asr/token
     """
     try:
-        from edge_asr.serve.access import Access
         from edge_asr.serve.server import run, site_at
-        from edge_asr.serve.sockets import inherited, is_local, opened_as_asked, read_token, title
+        from edge_asr.serve.sockets import inherited, opened_as_asked, read_token, title
     except ModuleNotFoundError as error:
         raise EdgeAsrError(
             f"{error.name} is missing; install the server with: pip install 'edge-asr[serve]'"
@@ -67,16 +68,10 @@ def serve(
     given = token_file or (Path(settings.token_file) if settings.token_file else None)
     token = None if given is None else read_token(given)
     sockets = inherited(context.environ) or [opened_as_asked(settings, host, port, unix_socket)]
-    local = all(is_local(listening) for listening in sockets)
-    if token is None and not local:
-        raise ConfigError(
-            "other machines could read everything: name a file with a token "
-            "(--token-file, or serve.token_file in the configuration)"
-        )
+    access = _access(token, sockets)
     _give_way(context.environ)
     notifier = context.notifier()
     places = ", ".join(title(listening) for listening in sockets)
-    is_tcp = any(listening.family.name != "AF_UNIX" for listening in sockets)
 
     def ready() -> None:
         notifier.ready(f"serving {places}")
@@ -90,13 +85,31 @@ def serve(
             bundle_dirs=context.bundle_dirs,
             bundle=context.bundle_name,
         ),
-        Access(token, checks_host=is_tcp),
+        access,
         sockets,
         stop=stop_event(also_when_stdin_closes=is_child),
         ready=ready,
         alive=notifier.alive,
     )
     notifier.stopping()
+
+
+def _access(token: str | None, sockets: Sequence[socket]) -> Access:
+    """Return who is let in.
+
+    Raises:
+        ConfigError: other machines could come in without a token.
+    """
+    from edge_asr.serve.access import Access
+    from edge_asr.serve.sockets import is_local
+
+    if token is None and not all(is_local(listening) for listening in sockets):
+        raise ConfigError(
+            "other machines could read everything: name a file with a token "
+            "(--token-file, or serve.token_file in the configuration)"
+        )
+    is_tcp = any(listening.family.name != "AF_UNIX" for listening in sockets)
+    return Access(token, checks_host=is_tcp)
 
 
 def _give_way(environ: Mapping[str, str]) -> None:
