@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge_asr.alarming import AlarmBook
+from edge_asr.conversation import Conversations
 from edge_asr.insisting import Insister
 from edge_asr.partials import LOOK_S
 
@@ -88,6 +89,7 @@ def recognize(
         gives_up=lambda: stop.is_set() or until_idle,
         meanwhile=alive,
     )
+    conversations = Conversations()
     n_failed = 0
     tried: set[int] = set()
     while not stop.is_set():
@@ -102,7 +104,7 @@ def recognize(
             tried.clear()
             _wait(store, partials, observe)
             continue
-        event = _transcribe(store, recognizer, request, pending, insist)
+        event = _transcribe(store, recognizer, request, pending, insist, conversations)
         if isinstance(event, Failed):
             tried.add(pending.utterance_id)
             n_failed += 1
@@ -132,18 +134,21 @@ def _transcribe(
     request: Request,
     utterance: Utterance,
     insist: Insister,
+    conversations: Conversations,
 ) -> Recognized | Failed | None:
     """Transcribe one utterance; None when someone else was faster."""
     # A crash that no exception shows (a segfault, the out-of-memory killer) leaves the mark.
     insist.write(partial(store.transcripts.begin_attempt, utterance.utterance_id))
+    asked = replace(request, context=conversations.before(utterance))
     try:
-        recognition = recognizer.transcribe(store.utterances.waveform(utterance), request)
+        recognition = recognizer.transcribe(store.utterances.waveform(utterance), asked)
     except Exception as error:  # noqa: BLE001 (whatever it is, the other utterances go on)
         why = str(error) or repr(error)
         insist.write(partial(store.transcripts.record_failure, utterance.utterance_id, why))
         return Failed(utterance, why)
     finally:
         store.transcripts.end_attempt()
+    conversations.add(utterance, recognition)
     transcript = insist.write(
         partial(
             store.transcripts.add_first,

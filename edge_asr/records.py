@@ -1,8 +1,7 @@
 """What flows through the appliance: AudioChunk -> Utterance -> Transcript, and Gap.
 
 Every record is frozen: a stage makes new records and never edits one. Units live in the names
-(``duration_s``, ``start_utc_ns``). Inside, sound has one form: 16 kHz mono float32 in [-1, 1),
-shape ``(n_samples,)``.
+(``duration_s``, ``start_utc_ns``).
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
+
+from edge_asr.context import Context  # noqa: TC001 (records are converted by their types)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,8 +183,7 @@ class Drafts(StrEnum):
 class Drafting:
     """How far a draft is trusted. Only a permission: families without drafts need none.
 
-    The thresholds are those of Saon et al., 2026 (arXiv 2603.11243), which gave the same accuracy
-    as decoding everything.
+    The thresholds are those of Saon et al., 2026 (arXiv 2603.11243), as accurate as no draft.
     """
 
     mode: Drafts = Drafts.EXACT
@@ -211,6 +211,8 @@ class Request:
     drafting: Drafting = Drafting()
     beam: int = 5
     """Texts that Whisper follows at once where it doubts the likeliest; 1: no others."""
+    context: Context | None = None
+    """What was said just before. A hint, for families that can take it."""
 
     @property
     def sha256(self) -> str:
@@ -246,8 +248,7 @@ class Recognition:
 
     text: str
     language: str
-    """The spoken language (ISO 639-1): as requested, or as detected; ``und`` (undetermined) where a
-    family understands a language without saying which."""
+    """Spoken (ISO 639-1), as requested or detected; ``und`` where a family does not say which."""
     language_probability: float | None
     """Of the detected language among the allowed ones; None when it was requested."""
     task: Task
@@ -260,8 +261,7 @@ class Recognition:
     words: tuple[Word, ...] = ()
     """Of a transcription, where a family can tell when each was said."""
     ctc_max_entropy: float | None = None
-    """Entropy, in nats, of the CTC head's labels in the 20 ms where it was least certain: 0 is
-    certain. None where a family has no such head."""
+    """Nats: of the CTC head's labels in the 20 ms where it was least certain; None: no head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +293,8 @@ class Transcript:
     parent_version: int | None = None
     """The version whose text it was made from; None: it was made from the sound."""
     request_sha256: str | None = None
-    """SHA-256 of what was asked of the bundle (a request, a prompt): with the bundle's, it tells
-    one pass from another. None in logs older than this column."""
+    """Of what was asked of the bundle (a request, a prompt): with the bundle's, it tells one pass
+    from another. None in logs older than this column."""
     is_shown: bool = True
     """False for a second pass that went wrong: it is kept, and the version before it goes on
     standing for the utterance."""

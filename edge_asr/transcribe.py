@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from edge_asr.capture.segmenter import (
     SpeechStarted,
 )
 from edge_asr.capture.wavfile import LONG_CHUNK_S, WavFile
+from edge_asr.conversation import Conversation
 from edge_asr.errors import AudioFileError, RequestError
 from edge_asr.formats import FileTranscript, Segment
 from edge_asr.records import SAMPLE_RATE, AudioChunk, EndReason
@@ -101,13 +102,18 @@ class FileTranscriber:
         """
         hearing = Hearing(self._vad, self._settings)
         segments: list[Segment] = []
+        conversation = Conversation()
         with WavFile(path, threading.Event(), realtime=False, chunk_s=LONG_CHUNK_S) as source:
             if source.duration_s > longest_s:
                 raise _too_long(path, longest_s)
             for stretch in stretches(_up_to(source, path, longest_s), hearing):
                 if tell_partial is not None:
                     self._read_along(stretch, request, tell_partial)
-                recognition = self._recognizer.transcribe(stretch.waveform, request)
+                context = conversation.before(stretch.start_s)
+                recognition = self._recognizer.transcribe(
+                    stretch.waveform, replace(request, context=context)
+                )
+                conversation.add(stretch.start_s, stretch.end_s, recognition)
                 heard_s = hearing.n_heard / SAMPLE_RATE
                 segments.append(segment_of(stretch.start_s, stretch.end_s, recognition, heard_s))
                 tell(segments[-1])

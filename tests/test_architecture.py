@@ -18,7 +18,17 @@ PACKAGE = ROOT / "edge_asr"
 
 LAYERS = (
     # An arrow points to a lower layer, never up.
-    {"records", "alarms", "errors", "audio", "clock", "systemd", "thermal", "verify_log"},
+    {
+        "records",
+        "context",
+        "alarms",
+        "errors",
+        "audio",
+        "clock",
+        "systemd",
+        "thermal",
+        "verify_log",
+    },
     {
         "settings",
         "capture_settings",
@@ -50,6 +60,7 @@ LAYERS = (
         "stepping",
         "second_pass",
         "partials",
+        "conversation",
         "recognize",
         "correcting",
         "recycling",

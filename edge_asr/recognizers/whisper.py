@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_asr.bundle import Bundle
+    from edge_asr.context import Context
     from edge_asr.recognizers.whisper_attempt import Attempt
     from edge_asr.records import Request, Waveform
 
@@ -109,11 +110,16 @@ class WhisperRecognizer:
         started = time.perf_counter()
         n_frames = self.model.window.n_frames(len(waveform))
         attempt = self._hearing.attempt(waveform, request, n_frames)
+        if request.context is not None and _is_led_astray(attempt, request.context):
+            request = replace(request, context=None)
+            attempt = self._hearing.attempt(waveform, request, n_frames)
         attempt = self._heard_again(attempt, waveform, request, n_frames)
         return _recognition(attempt, request, time.perf_counter() - started)
 
     def _transcribe_all(self, waveforms: Sequence[Waveform], request: Request) -> list[Recognition]:
         """Recognize sounds of at most 28 s each: together those that go well together."""
+        if len(waveforms) > 1:  # it came before the first of them, at best
+            request = replace(request, context=None)
         n_frames = [self.model.window.n_frames(len(waveform)) for waveform in waveforms]
         found: dict[int, Recognition] = {}
         for company in companies(n_frames):
@@ -149,6 +155,13 @@ class WhisperRecognizer:
             return attempt
         attempt = self._hearing.attempt(waveform, request, FULL_WINDOW)
         return replace(attempt, flags=(*attempt.flags, FULL_WINDOW_FLAG))
+
+
+def _is_led_astray(attempt: Attempt, context: Context) -> bool:
+    """Return whether a text is doubted, or only repeats what was said before it."""
+    if {*attempt.flags} - {KEYWORDS_FLAG}:
+        return True
+    return bool(attempt.text) and context.text.rstrip().endswith(attempt.text.strip())
 
 
 def _recognition(attempt: Attempt, request: Request, decode_s: float) -> Recognition:

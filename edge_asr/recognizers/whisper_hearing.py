@@ -71,7 +71,7 @@ class WhisperHearing:
             n_text_ctx=model.n_text_ctx,
             alignment_heads=model.alignment_heads,
         )
-        self._prompter = Prompter(self._decoder, model, bundle.name)
+        self._prompter = Prompter(self._decoder, self._tokenizer.encode, model, bundle.name)
         self._keywords = KeywordReader(
             self._decoder, self._tokenizer.encode, model.tokens, bundle.name
         )

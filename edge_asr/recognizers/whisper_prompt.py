@@ -1,4 +1,4 @@
-"""Whisper's prompt: the language, the task, and what the decoder answers to them."""
+"""Whisper's prompt: what was said before, the language, the task, and what is answered to them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from edge_asr.recognizers.whisper_attempt import Prompted
 from edge_asr.records import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_asr.recognizers.decoding import Logits
     from edge_asr.recognizers.whisper_bundle import WhisperModel
     from edge_asr.recognizers.whisper_decoder import WhisperDecoder
     from edge_asr.records import Request
 
-LONGEST_PROMPT = 4
+LONGEST_CONTEXT = 24
+"""Tokens of what was said before. With 48 or 100, no more words were right."""
+LONGEST_PROMPT = 4 + 1 + LONGEST_CONTEXT
 """Tokens."""
 
 
@@ -25,12 +29,20 @@ class Prompter:
 
     Args:
         decoder: used for one utterance at a time.
+        encode: text -> tokens.
         model: the bundle's.
         bundle_name: for errors.
     """
 
-    def __init__(self, decoder: WhisperDecoder, model: WhisperModel, bundle_name: str) -> None:
+    def __init__(
+        self,
+        decoder: WhisperDecoder,
+        encode: Callable[[str], list[int]],
+        model: WhisperModel,
+        bundle_name: str,
+    ) -> None:
         self._decoder = decoder
+        self._encode = encode
         self._model = model
         self._bundle_name = bundle_name
 
@@ -45,14 +57,13 @@ class Prompter:
             BundleError: the manifest lacks a token that is needed.
         """
         start = self._model.tokens.start_of_transcript
+        language, probability = request.language or "en", None
         if self._model.multilingual and request.language is None:
-            beginning = self._decoder.prompt([start])[0]
-            language, probability = self._language(beginning, request)
-            logits = self._decoder.prompt(self.tokens(language, request.task)[1:])
-        else:
-            language, probability = request.language or "en", None
-            logits = self._decoder.prompt(self.tokens(language, request.task))
-            beginning = logits[0]
+            language, probability = self._language(self._decoder.prompt([start])[0], request)
+            self._decoder.rewind(1)
+        before = self._before(language, request)
+        logits = self._decoder.prompt([*before, *self.tokens(language, request.task)])
+        beginning = logits[len(before)]
         no_speech = _probability(beginning, self._model.tokens.no_speech)
         first = logits[-1] + bias
         first[self._model.begin_suppress_tokens] = -np.inf  # such as the end: some text must come
@@ -72,6 +83,13 @@ class Prompter:
             raise BundleError(f"bundle {self._bundle_name}: its manifest lacks the token of {task}")
         language_token = self._model.languages[language]
         return [tokens.start_of_transcript, language_token, task_token, tokens.no_timestamps]
+
+    def _before(self, language: str, request: Request) -> list[int]:
+        """Return the tokens of what was said before, if it was in the same language."""
+        context, mark = request.context, self._model.tokens.start_of_previous
+        if context is None or mark is None or context.language != language:
+            return []
+        return [mark, *self._encode(f" {context.text.strip()}")[-LONGEST_CONTEXT:]]
 
     def _language(self, logits: Logits, request: Request) -> tuple[str, float]:
         """Return the likeliest of the allowed languages, and its probability among them."""

@@ -1,0 +1,73 @@
+"""What was said just before: with it, a model understands better how a sentence goes on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from edge_asr.context import Context
+from edge_asr.records import Task
+
+if TYPE_CHECKING:
+    from edge_asr.records import Recognition, Utterance
+
+LONGEST_PAUSE_S = 5.0
+"""After a longer one, somebody speaks of something else."""
+LEAST_LOGPROB = -1.0
+"""Text that a model itself finds less likely on average leads the next one astray."""
+_MOST_LETTERS = 400
+"""Families take less."""
+
+
+class Conversation:
+    """What one source said last, as long as it may help with what it says next.
+
+    Text that there is a reason to doubt is forgotten, with all that came before it: a model that
+    once invents something would go on with it. Whisper's own decoder has the same rule (Radford et
+    al., 2022, section 4.5).
+    """
+
+    def __init__(self) -> None:
+        self._said: Context | None = None
+        self._end_s = 0.0
+
+    def before(self, start_s: float) -> Context | None:
+        """Return what was said before ``start_s``, a second on the source's own clock."""
+        if self._said is None or not 0.0 <= start_s - self._end_s <= LONGEST_PAUSE_S:
+            return None
+        return self._said
+
+    def add(self, start_s: float, end_s: float, found: Recognition) -> None:
+        """Remember what was said between two seconds on the source's own clock."""
+        before = self.before(start_s)
+        self._said, self._end_s = None, end_s
+        unlikely = found.avg_logprob is not None and found.avg_logprob < LEAST_LOGPROB
+        if found.flags or unlikely or found.task is not Task.TRANSCRIBE or not found.text.strip():
+            return
+        goes_on = before is not None and before.language == found.language
+        whole = f"{before.text} {found.text}" if before is not None and goes_on else found.text
+        self._said = Context(whole[-_MOST_LETTERS:], found.language)
+
+
+class Conversations:
+    """The conversations of all sources, of which the utterances come from a store."""
+
+    def __init__(self) -> None:
+        self._of: defaultdict[tuple[str, str], Conversation] = defaultdict(Conversation)
+
+    def before(self, utterance: Utterance) -> Context | None:
+        """Return what its source said just before an utterance."""
+        return self._of[_clock(utterance)].before(_start_s(utterance))
+
+    def add(self, utterance: Utterance, found: Recognition) -> None:
+        """Remember what was said in an utterance."""
+        start_s = _start_s(utterance)
+        self._of[_clock(utterance)].add(start_s, start_s + utterance.duration_s, found)
+
+
+def _clock(utterance: Utterance) -> tuple[str, str]:
+    return utterance.source, utterance.start.boot_id
+
+
+def _start_s(utterance: Utterance) -> float:
+    return utterance.start.monotonic_ns / 1e9
