@@ -58,12 +58,14 @@ def serve(
       edge-asr serve --host 192.168.1.20 --token-file /etc/edge-asr/token
     """
     try:
+        from edge_asr.rewriting import configured
         from edge_asr.serve.server import run, site_at
         from edge_asr.serve.sockets import inherited, opened_as_asked, read_token, title
     except ModuleNotFoundError as error:
         raise EdgeAsrError(
             f"{error.name} is missing; install the server with: pip install 'edge-asr[serve]'"
         ) from error
+    configured(context.config)  # what is missing for it is said now, and not to each who asks
     settings = context.config.serve
     given = token_file or (Path(settings.token_file) if settings.token_file else None)
     token = None if given is None else read_token(given)

@@ -87,3 +87,14 @@ def test_two_servers_at_one_address_are_told_so(serve, program):
     result = program.run("serve", "--port", server.port)
     assert result.returncode == 1
     assert f"cannot listen at 127.0.0.1 port {server.port}" in result.stderr
+
+
+def test_a_missing_extra_that_all_text_needs_is_told_at_the_start(program, tmp_path):
+    (tmp_path / "text_to_num.py").write_text("raise ModuleNotFoundError(name='text_to_num')")
+    config = tmp_path / "config.yaml"
+    config.write_text("recognition: {numerals: true}")
+    result = program.run(
+        "--config", config, "serve", "--port", 0, timeout=30, PYTHONPATH=str(tmp_path)
+    )
+    assert result.returncode == 78
+    assert "pip install 'edge-asr[numerals]'" in result.stderr
