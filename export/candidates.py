@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 N_CANDIDATES = 8
-"""How many tokens are looked at once more. With 4, whisper-base decides alike."""
+"""How many tokens are looked at once more."""
 
 
 def decide_by_table(path: Path, head: str) -> None:
