@@ -12,6 +12,7 @@ from edge_asr.evaluation.report_clips import invented_clips, worst_clips
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from edge_asr.evaluation.calibration import Calibration
     from edge_asr.evaluation.intervals import Interval
     from edge_asr.evaluation.measuring import Scored
     from edge_asr.evaluation.results import Run
@@ -147,13 +148,27 @@ def _rates(
 
 
 def _confidence(summaries: Sequence[Summary]) -> str:
-    found = [
-        (number, each.calibration)
-        for number, each in enumerate(summaries)
-        if each.calibration is not None
-    ]
-    if not found:
+    texts = _reliability("text", summaries, [each.calibration for each in summaries])
+    words = _reliability("word", summaries, [each.word_calibration for each in summaries])
+    if not texts and not words:
         return "<p>No system says how sure it is.</p>"
+    return (
+        f"{texts}{words}"
+        '<p class="soft">Confidence of a text is exp(mean log-probability of its tokens), of a '
+        "word that of its own tokens. Calibration error: mean distance from the share of words "
+        "that are right. Exponent: confidence to this power comes nearest; its error is that of "
+        "clips that it was not fitted to. Sorts wrong from right: how often what is right is surer "
+        "than what has an error; 0.5 is chance. Below the dotted line a system is surer than it "
+        "should be.</p>"
+    )
+
+
+def _reliability(
+    of_what: str, summaries: Sequence[Summary], calibrations: Sequence[Calibration | None]
+) -> str:
+    found = [(number, each) for number, each in enumerate(calibrations) if each is not None]
+    if not found:
+        return ""
     rows = [
         [
             cell(legend(number, summaries[number].system)),
@@ -164,19 +179,14 @@ def _confidence(summaries: Sequence[Summary]) -> str:
         ]
         for number, each in found
     ]
-    figure = plots.reliability("Reliability: confidence against share of words right", found)
+    title = f"Reliability: confidence of a {of_what} against share of words right"
     headings = (
-        *("system", "calibration error", "exponent", "error with it"),
+        *(f"confidence of a {of_what}", "calibration error", "exponent", "error with it"),
         "sorts wrong from right",
     )
     return (
-        f'<div class="plots"><figure>{figure}<figcaption>Below the dotted line a system is surer '
-        f"than it should be.</figcaption></figure><div>{table(headings, rows)}"
-        '<p class="soft">Confidence is exp(mean log-probability of the tokens). Calibration error: '
-        "mean distance from the share of words that are right. Exponent: confidence to this power "
-        "comes nearest; its error is that of clips that it was not fitted to. Sorts wrong from "
-        "right: how often a flawless text is surer than one with an error; 0.5 is chance.</p>"
-        "</div></div>"
+        f'<div class="plots"><figure>{plots.reliability(title, found)}<figcaption>Confidence of a '
+        f"{of_what}</figcaption></figure><div>{table(headings, rows)}</div></div>"
     )
 
 

@@ -16,6 +16,7 @@ from edge_asr.evaluation.systems import Heard  # noqa: TC001
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_asr.evaluation.calibration import Calibration
     from edge_asr.evaluation.intervals import Interval
     from edge_asr.evaluation.summary import Invented, Row, Share, Summary
 
@@ -90,8 +91,7 @@ def _path(kind: type, value: object) -> Any:  # noqa: ANN401 (msgspec's own)
 
 
 def _fields(summary: Summary) -> dict[str, Any]:
-    speed, reliable = summary.speed, summary.calibration
-    above = summary.above_first
+    speed, above = summary.speed, summary.above_first
     return {
         "name": summary.system,
         "all": None if summary.total is None else _row(summary.total),
@@ -103,9 +103,14 @@ def _fields(summary: Summary) -> dict[str, Any]:
         "marked_of_wrong": _share(summary.marked),
         "rtf": round(speed.rtf, 4),
         "latency_s": {"p50": round(speed.latency_p50_s, 3), "p95": round(speed.latency_p95_s, 3)},
-        "calibration": None if reliable is None else asdict(reliable),
+        "calibration": _reliable(summary.calibration),
+        "word_calibration": _reliable(summary.word_calibration),
         "wer_above_first": None if above is None else _interval(above),
     }
+
+
+def _reliable(found: Calibration | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)
 
 
 def _row(row: Row) -> dict[str, Any]:

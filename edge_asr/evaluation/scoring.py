@@ -86,6 +86,9 @@ class Comparison:
     errors: Errors
     stretches: tuple[Stretch, ...]
     """In order; normalised words."""
+    written: tuple[tuple[str, bool], ...]
+    """Each normalised word of the text (character, where these are counted), and whether it was
+    said."""
 
 
 def compare(reference: str, hypothesis: str, language: str) -> Comparison:
@@ -100,7 +103,8 @@ def compare(reference: str, hypothesis: str, language: str) -> Comparison:
         said, heard = normalised(reference, language), normalised(hypothesis, language)
     if not said:
         extra = (Stretch(Difference.INSERTED, "", heard),) if heard else ()
-        return Comparison(Errors(insertions=len(heard.split())), extra)
+        invented = tuple((word, False) for word in heard.split())
+        return Comparison(Errors(insertions=len(invented)), extra, invented)
     found = jiwer.process_words(said, heard)
     words, written = said.split(), heard.split()
     joint = "" if language in UNSPACED else " "
@@ -113,7 +117,12 @@ def compare(reference: str, hypothesis: str, language: str) -> Comparison:
         for chunk in found.alignments[0]
     )
     errors = Errors(found.substitutions, found.deletions, found.insertions, len(words))
-    return Comparison(errors, stretches)
+    right = tuple(
+        (word, Difference(chunk.type) is Difference.EQUAL)
+        for chunk in found.alignments[0]
+        for word in written[chunk.hyp_start_idx : chunk.hyp_end_idx]
+    )
+    return Comparison(errors, stretches, right)
 
 
 def count_errors(reference: str, hypothesis: str, language: str) -> Errors:

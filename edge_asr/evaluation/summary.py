@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_asr.evaluation.calibration import calibration
+from edge_asr.evaluation.calibration import calibration, word_calibration
 from edge_asr.evaluation.intervals import difference, error_rate
 from edge_asr.evaluation.scoring import Errors
 from edge_asr.formats import real_time_factor
@@ -96,6 +96,8 @@ class Summary:
     """Clips of speech with an error that the system marked, of those with one."""
     speed: Speed
     calibration: Calibration | None
+    """Of texts."""
+    word_calibration: Calibration | None
     above_first: Interval | None = None
     """Points of WER above the first system's, on the clips that both heard."""
 
@@ -128,6 +130,7 @@ def _summary(name: str, scored: list[Scored], first: list[Scored]) -> Summary:
         marked=Share(sum(bool(each.heard.flags) for each in wrong), len(wrong)),
         speed=_speed(scored),
         calibration=calibration(by_word),
+        word_calibration=word_calibration(by_word),
         above_first=None if scored is first else _above(by_word, first),
     )
 

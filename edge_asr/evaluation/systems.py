@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_asr.audio import open_sound_file
 from edge_asr.capture.resampling import Resampler, mono
+from edge_asr.records import Word  # noqa: TC001 (msgspec reads it)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,8 @@ class Heard:
     """Mean natural log-probability of the tokens; None where a system cannot say."""
     flags: tuple[str, ...] = ()
     """Reasons that the system itself gives to doubt the text."""
+    words: tuple[Word, ...] = ()
+    """Where a system says when each was said, and how probable it is."""
 
 
 class System(Protocol):
@@ -93,6 +96,7 @@ class AsHeard:
             latencies_s=tuple(segment.decode_s for segment in found.segments),
             avg_logprob=_joint_logprob(found.segments),
             flags=tuple(flags),
+            words=tuple(word for segment in found.segments for word in segment.words),
         )
 
 
@@ -115,6 +119,7 @@ class Whole:
             latencies_s=(found.decode_s,),
             avg_logprob=found.avg_logprob if found.text.strip() else None,
             flags=found.flags,
+            words=found.words,
         )
 
 

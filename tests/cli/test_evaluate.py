@@ -25,7 +25,8 @@ def test_clips_are_heard_and_reported(program, sample, tmp_path):
     for system in found["systems"]:
         assert system["languages"].keys() == {"en"}
         assert system["all"]["error_rate"]["value"] < 20
-        assert 0 < system["calibration"]["groups"][0]["confidence"] <= 1
+        for kind in ("calibration", "word_calibration"):
+            assert 0 < system[kind]["groups"][0]["confidence"] <= 1
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
     again = program.run(

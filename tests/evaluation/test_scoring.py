@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from edge_asr.errors import EvaluationError
-from edge_asr.evaluation.calibration import calibration
+from edge_asr.evaluation.calibration import calibration, word_calibration, word_confidences
 from edge_asr.evaluation.intervals import difference, error_rate
 from edge_asr.evaluation.scoring import (
     Difference,
@@ -18,6 +18,7 @@ from edge_asr.evaluation.scoring import (
     has_keyword,
     normalised,
 )
+from edge_asr.records import Word
 
 
 @pytest.mark.parametrize(
@@ -169,3 +170,43 @@ def test_one_clip_is_enough_for_a_figure(scored):
 
 def test_a_system_that_says_nothing_of_its_confidence_has_no_calibration(scored):
     assert calibration([scored("yes", "yes")]) is None
+
+
+def words(*given):
+    return tuple(Word(text, 0.0, 1.0, probability) for text, probability in given)
+
+
+def test_each_word_written_has_its_probability_and_whether_it_was_said(scored):
+    heard = words(("It's", 0.9), ("pump", 0.8), ("seven,", 0.4), ("now", 0.3), ("please.", None))
+    one = scored("it is pump eleven please", "It's pump seven, now please.", words=heard)
+
+    # "it's" is two words after normalisation, and "seven" is 7 to both.
+    assert word_confidences(one) == [
+        (0.9, True), (0.9, True), (0.8, True), (0.4, False), (0.3, False)
+    ]  # fmt: skip
+
+
+def test_words_that_the_whole_text_makes_one_are_left_out(scored):
+    heard = words(("Pump", 0.9), ("twenty", 0.8), ("three", 0.7), ("stops.", 0.6))
+    one = scored("pump 23 stops", "Pump twenty three stops.", words=heard)
+
+    assert word_confidences(one) == [(0.9, True), (0.6, True)]
+
+
+def test_words_are_calibrated_by_their_own_probability(scored):
+    said = "red green blue white black pump valve motor press belt"
+    sure = [(word, 0.99) for word in said.split()]
+    wrong = [("cat", 0.2) if index == 3 else word for index, word in enumerate(sure)]
+    clips = [
+        scored(said, " ".join(word for word, _ in each), words=words(*each), name=f"{n}")
+        for n in range(30)
+        for each in (sure, wrong)
+    ]
+
+    found = word_calibration(clips)
+
+    assert found.auc == 1.0
+    assert found.groups[0].right < 0.7
+    assert sum(group.n_words for group in found.groups) == 600
+    assert calibration(clips) is None
+    assert word_calibration([scored("yes", "yes")]) is None
