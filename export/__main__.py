@@ -156,9 +156,22 @@ def sample(out: Path, sounds: Path, debug: bool) -> None:  # noqa: ARG001, FBT00
 )
 @click.option("--out", type=FILE, required=True, help="The adapter, a .safetensors file.")
 @named_option
-@click.option("--rank", default=8, show_default=True, help="Width of what is trained.")
+@click.option(
+    "--begin",
+    type=FILE,
+    help="Go on from this adapter instead of the recipe's own.",
+)
+@click.option("--anew", is_flag=True, help="Begin with nothing instead.")
+@click.option(
+    "--rank", type=int, help="Width of what is trained.  [default: as begun with, else 8]"
+)
 @click.option("--steps", default=400, show_default=True)
-@click.option("--pieces", default=700, show_default=True, help="Utterances to learn from, at most.")
+@click.option(
+    "--pieces",
+    default=700,
+    show_default=True,
+    help="Utterances to learn from; where there are too few, they are varied.",
+)
 @click.option("--margin", default=32, show_default=True, help="Frames of 20 ms behind them, later.")
 @click.option("--seed", default=1, show_default=True)
 @work_option
@@ -168,7 +181,9 @@ def adapt(
     speech: tuple[Path, ...],
     out: Path,
     named: str | None,
-    rank: int,
+    begin: Path | None,
+    anew: bool,  # noqa: FBT001
+    rank: int | None,
     steps: int,
     pieces: int,
     margin: int,
@@ -180,16 +195,37 @@ def adapt(
 
     It learns from what it hears itself in its full window, so recordings are enough: those of the
     site where it will work are best. A sixth of them is kept aside to tell what it has learnt.
+    Where the recipe has an adapter, it goes on from there.
 
     \b
     python -m export adapt whisper-base --speech recordings --out site.safetensors
     python -m export whisper-base --adapter site.safetensors
     """
-    from export.whisper_adapt import LessonPlan, adapt_whisper
+    if begin is not None and anew:
+        raise click.UsageError("--begin and --anew cannot both be")
+    from export.adapters import find_adapter
+    from export.source import find_weights
+    from export.whisper_adapt import Training, adapt_whisper
 
     path = find_recipe(recipe)
-    plan = LessonPlan(rank=rank, n_steps=steps, n_pieces=pieces, margin=margin, seed=seed)
-    adapt_whisper(read_recipe(path), named, speech, out, plan, work, Reporter())
+    asked = read_recipe(path)
+    weights = find_weights(asked, named, work)
+    adapt_whisper(
+        Training(
+            recipe=asked,
+            weights=weights,
+            begin=None if anew else find_adapter(asked, path.parent, begin, weights),
+            folders=speech,
+            out=out,
+            work=work,
+            reporter=Reporter(),
+            rank=rank,
+            n_steps=steps,
+            n_pieces=pieces,
+            margin=margin,
+            seed=seed,
+        )
+    )
 
 
 def _list() -> None:

@@ -14,115 +14,150 @@ from transformers.utils import logging as transformers_logging
 from edge_asr.recognizers.tokenizer import Tokenizer
 from edge_asr.sessions import default_threads
 from export.errors import RecipeError, SampleError
-from export.source import find_weights
-from export.whisper_distil import Student, Teacher, train
+from export.whisper_distil import LEARNING_RATE, Student, Teacher, train
 from export.whisper_exam import Exam
 from export.whisper_onnx import load_whisper
 from export.whisper_pieces import cut_pieces, find_recordings
+from export.whisper_variations import varied
 from export.whisper_weights import whisper_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from transformers import WhisperForConditionalGeneration
+
+    from export.order import Adapter
     from export.progress import Reporter
     from export.recipe import Recipe
+    from export.source import Weights
+    from export.whisper_distil import Lesson
     from export.whisper_pieces import Piece, Recording
 
 T = TypeVar("T")
 _KEPT_ASIDE = 6
 """Every sixth recording is not learnt from."""
+_MOST_ASKED = 120
+_RANK = 8
+"""Of an adapter that begins with nothing."""
 _TOLD_EVERY = 50
 
 
 @dataclass(frozen=True, slots=True)
-class LessonPlan:
-    """How an adapter is trained."""
+class Training:
+    """One adapter to train."""
 
-    rank: int
+    recipe: Recipe
+    weights: Weights
+    begin: Adapter | None
+    """What it goes on from; None begins with nothing."""
+    folders: Sequence[Path]
+    """Of recordings."""
+    out: Path
+    work: Path
+    reporter: Reporter
+    rank: int | None
+    """None is that of the adapter that it goes on from."""
     n_steps: int
     n_pieces: int
     margin: int
     """Frames of 20 ms behind an utterance, for the bundles that are made with it."""
     seed: int
 
+    @property
+    def width(self) -> int:
+        """The rank of what is trained."""
+        begun = int(self.begin.record.get("rank", _RANK)) if self.begin else _RANK
+        return self.rank or begun
 
-def adapt_whisper(
-    recipe: Recipe,
-    named: str | None,
-    folders: Sequence[Path],
-    out: Path,
-    plan: LessonPlan,
-    work: Path,
-    reporter: Reporter,
-) -> None:
-    """Train an adapter for a recipe's weights and write it to ``out``.
+
+def adapt_whisper(training: Training) -> None:
+    """Train an adapter for a recipe's weights and write it.
 
     Raises:
         RecipeError: the recipe is of another family.
-        SourceError: the weights cannot be had.
+        SourceError: the weights cannot be had, or the adapter to go on from is of another rank.
         SampleError: there is too little speech, or it cannot be read.
     """
+    recipe, reporter, seed = training.recipe, training.reporter, training.seed
     if recipe.family != "whisper":
         raise RecipeError(f"recipe {recipe.name}: only the family whisper has a window to shorten")
     transformers_logging.set_verbosity_error()
     warnings.simplefilter("ignore")
     torch.set_num_threads(default_threads())
-    torch.manual_seed(plan.seed)
-    weights = find_weights(recipe, named, work)
-    checkpoint = whisper_checkpoint(weights, work / recipe.name, reporter)
+    torch.manual_seed(seed)
+    checkpoint = whisper_checkpoint(training.weights, training.work / recipe.name, reporter)
     model = load_whisper(checkpoint)
-    languages = None if model.generation_config.is_multilingual else {"en"}
-    aside, taught = _split(_gather(folders, languages, plan.seed))
-    pieces = _pieces(taught, plan.n_pieces, plan.seed)
-    asked = _pieces(aside, plan.n_pieces // _KEPT_ASIDE, plan.seed)
-    with reporter.step(f"hear {len(pieces) + len(asked)} pieces in the full window"):
-        teacher = Teacher(model)
-        lessons = list(teacher.teach(reporter.track(pieces, "teacher")))
-        lessons_aside = list(teacher.teach(reporter.track(asked, "teacher")))
-    if not lessons or not lessons_aside:
-        raise SampleError(f"{folders[0]}: too little speech to learn from")
-    student = Student(model, rank=plan.rank)
-    tokenizer = Tokenizer(checkpoint / "tokenizer.json")
+    lessons, aside = _lessons(training, model)
+    student = Student(model, rank=training.width)
+    exam = Exam(aside, Tokenizer(checkpoint / "tokenizer.json"))
     with reporter.step("ask the published weights in short windows"):
-        exam = Exam(lessons_aside, tokenizer)
         before = exam.take(student)
-    with reporter.step(f"train {plan.n_steps} steps"):
-        observe = _told(plan.n_steps, reporter)
-        train(student, lessons, n_steps=plan.n_steps, seed=plan.seed, observe=observe)
+    if training.begin is not None:
+        student.adapter.resume(training.begin.path)
+    with reporter.step(f"train {training.n_steps} steps"):
+        observe = _told(training.n_steps, reporter)
+        rate = LEARNING_RATE if training.begin is None else LEARNING_RATE / 2
+        train(student, lessons, n_steps=training.n_steps, seed=seed, rate=rate, observe=observe)
     with reporter.step("ask again"):
         after = exam.take(student)
     report = list(exam.lines(before, after))
     for line in report:
         reporter.say(line)
+    student.adapter.save(training.out, _facts(training, len(lessons), report))
+    reporter.say(f"{training.out}: written, {training.out.stat().st_size / 1e6:.1f} MB")
+
+
+def _lessons(
+    training: Training, model: WhisperForConditionalGeneration
+) -> tuple[list[Lesson], list[Lesson]]:
+    """Return what is learnt, and what is only asked.
+
+    Raises:
+        SampleError: there is too little speech, or it cannot be read.
+    """
+    seed, reporter = training.seed, training.reporter
+    languages = None if model.generation_config.is_multilingual else {"en"}
+    splits = [_split(_gather(folder, languages, seed)) for folder in training.folders]
+    n_each = -(-training.n_pieces // len(splits))
+    pieces = [piece for _, taught in splits for piece in _pieces(taught, n_each, seed)]
+    asked = _in_turns([cut_pieces(aside, seed=seed) for aside, _ in splits], _MOST_ASKED)
+    with reporter.step(f"hear {len(pieces) + len(asked)} pieces in the full window"):
+        teacher = Teacher(model)
+        lessons = list(teacher.teach(reporter.track(pieces, "teacher")))
+        lessons_aside = list(teacher.teach(reporter.track(asked, "teacher")))
+    if not lessons or not lessons_aside:
+        raise SampleError(f"{training.folders[0]}: too little speech to learn from")
+    return lessons, lessons_aside
+
+
+def _facts(training: Training, n_lessons: int, report: Sequence[str]) -> dict[str, str]:
+    """Return how an adapter was made, for its header."""
+    begin = training.begin
+    begun = {} if begin is None else {"begun_with": begin.sha256}
     facts = {
-        "model": recipe.name,
-        "weights": weights.key,
-        "margin": plan.margin,
-        "rank": plan.rank,
-        "steps": plan.n_steps,
-        "seed": plan.seed,
-        "speech": f"{len(lessons)} pieces of {', '.join(folder.name for folder in folders)}",
+        "model": training.recipe.name,
+        "weights": training.weights.key,
+        "margin": training.margin,
+        "rank": training.width,
+        "steps": training.n_steps,
+        "seed": training.seed,
+        "speech": f"{n_lessons} pieces of {', '.join(each.name for each in training.folders)}",
         "report": "\n".join(report),
     }
-    student.adapter.save(out, {name: str(value) for name, value in facts.items()})
-    reporter.say(f"{out}: written, {out.stat().st_size / 1e6:.1f} MB")
+    return {name: str(value) for name, value in (facts | begun).items()}
 
 
-def _gather(folders: Sequence[Path], languages: set[str] | None, seed: int) -> list[Recording]:
-    """Return the recordings in languages that the model knows, one folder's after the other's."""
+def _gather(folder: Path, languages: set[str] | None, seed: int) -> list[Recording]:
+    """Return the recordings in languages that the model knows."""
     chance = random.Random(seed)  # noqa: S311 (not for secrets)
-    by_folder = []
-    for folder in folders:
-        found = [
-            each
-            for each in find_recordings(folder)
-            if languages is None or each.language is None or each.language in languages
-        ]
-        chance.shuffle(found)
-        by_folder.append(found)
-    turns = itertools.chain.from_iterable(itertools.zip_longest(*by_folder))
-    return [each for each in turns if each is not None]
+    found = [
+        each
+        for each in find_recordings(folder)
+        if languages is None or each.language is None or each.language in languages
+    ]
+    chance.shuffle(found)
+    return found
 
 
 def _split(recordings: Sequence[T]) -> tuple[list[T], list[T]]:
@@ -132,7 +167,15 @@ def _split(recordings: Sequence[T]) -> tuple[list[T], list[T]]:
 
 
 def _pieces(recordings: Sequence[Recording], n_most: int, seed: int) -> list[Piece]:
-    return list(itertools.islice(cut_pieces(recordings, seed=seed), n_most))
+    """Return as many pieces: two thirds at most as they are, the others varied."""
+    plain = list(itertools.islice(cut_pieces(recordings, seed=seed), 2 * n_most // 3))
+    return [*plain, *itertools.islice(varied(plain, seed=seed), n_most - len(plain))]
+
+
+def _in_turns(iterators: Sequence[Iterator[T]], n_most: int) -> list[T]:
+    """Return one of each, then the next of each, and so on."""
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*iterators))
+    return list(itertools.islice((each for each in turns if each is not None), n_most))
 
 
 def _told(n_steps: int, reporter: Reporter) -> Callable[[int, float], None]:

@@ -67,6 +67,26 @@ class Adapter:
             yield from (product.down, product.up)
         yield from self._norms.values()
 
+    def resume(self, path: Path) -> None:
+        """Take the numbers of an adapter that was trained before.
+
+        Args:
+            path: the adapter, of the same model and rank.
+
+        Raises:
+            SourceError: it cannot be read, or is of another model or rank.
+        """
+        tensors = _read(path)
+        try:
+            with torch.no_grad():
+                for name, product in self._products.items():
+                    product.down.copy_(tensors[name + _DOWN])
+                    product.up.copy_(tensors[name + _UP])
+                for name, weight in self._norms.items():
+                    weight.copy_(self._before[name] + tensors[name + _CHANGE])
+        except (KeyError, RuntimeError) as error:
+            raise SourceError(f"{path}: an adapter of another model or rank") from error
+
     def save(self, path: Path, facts: Mapping[str, str]) -> None:
         """Write the adapter, in float16.
 

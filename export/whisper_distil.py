@@ -11,6 +11,7 @@ states.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 MARGINS = (8, 16, 32, 64, 128)
 """Frames of 20 ms behind the utterance that a student may hear."""
 _BATCH = 4
+_HEARD_AT_ONCE = 8
 _WARM_UP = 20
-_LEARNING_RATE = 1e-3
+LEARNING_RATE = 1e-3
+"""Of an adapter that begins with nothing."""
 _LARGEST_GRADIENT = 1.0
 _IGNORED = -100
 
@@ -58,7 +61,7 @@ class Lesson:
 
 
 class Teacher:
-    """A Whisper with its full window."""
+    """A Whisper with its full window. It hears several pieces at once, in bfloat16."""
 
     def __init__(self, model: WhisperForConditionalGeneration) -> None:
         self._model = model
@@ -66,61 +69,67 @@ class Teacher:
 
     def teach(self, pieces: Iterable[Piece]) -> Iterator[Lesson]:
         """Yield a lesson for each piece in which the teacher hears words."""
-        for piece in pieces:
-            features = torch.from_numpy(
-                log_mel_spectrogram(
-                    piece.waveform,
-                    n_mels=self._model.config.num_mel_bins,
-                    n_frames=FEATURES_PER_FRAME * FULL_WINDOW,
-                ),
-            )
-            with torch.inference_mode():
+        waiting = iter(pieces)
+        while batch := list(itertools.islice(waiting, _HEARD_AT_ONCE)):
+            features = torch.cat([self._features(piece) for piece in batch])
+            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
                 encoded = self._model.model.encoder(features)
-                token_ids, n_prompt = self._listen(encoded, piece.language)
-                if len(token_ids) == n_prompt:
-                    continue
+                prompts = self._prompts(encoded, [piece.language for piece in batch])
+                n_longest = max(len(piece.waveform) for piece in batch) // FRAME_SAMPLES
+                texts = self._listen(encoded, prompts, _most_said(n_longest))
+                padded = _padded([[*p, *t] for p, t in zip(prompts, texts, strict=True)])
                 hidden = self._model.model.decoder(
-                    input_ids=torch.tensor([token_ids]),
+                    input_ids=padded.clamp(min=0),
                     encoder_hidden_states=encoded.last_hidden_state,
-                ).last_hidden_state[0]
-            n_frames = math.ceil(len(piece.waveform) / FRAME_SAMPLES)
-            kept = hidden.half().clone()
-            yield Lesson(features.half(), n_frames, token_ids, n_prompt, kept, piece)
+                ).last_hidden_state
+            for index, (piece, prompt, text) in enumerate(zip(batch, prompts, texts, strict=True)):
+                n_frames = math.ceil(len(piece.waveform) / FRAME_SAMPLES)
+                if not 0 < len(text) < _most_said(n_frames):
+                    continue
+                token_ids = [*prompt, *text]
+                kept = hidden[index, : len(token_ids)].half().clone()
+                heard = features[index : index + 1].half()
+                yield Lesson(heard, n_frames, token_ids, len(prompt), kept, piece)
 
-    def _listen(self, encoded: object, language: str | None) -> tuple[list[int], int]:
-        """Return the prompt with the greedy text behind it, and how long the prompt is."""
-        multilingual = bool(self._settings.is_multilingual)
-        known = f"<|{language}|>" in getattr(self._settings, "lang_to_id", {})
-        asked = {"language": language if known else None, "task": "transcribe"}
+    def _features(self, piece: Piece) -> torch.Tensor:
+        n_mels = self._model.config.num_mel_bins
+        n_features = FEATURES_PER_FRAME * FULL_WINDOW
+        return torch.from_numpy(
+            log_mel_spectrogram(piece.waveform, n_mels=n_mels, n_frames=n_features)
+        )
+
+    def _listen(
+        self, encoded: BaseModelOutput, prompts: list[list[int]], n_most: int
+    ) -> list[list[int]]:
+        """Return the greedy texts behind the prompts, of at most so many tokens."""
         found = self._model.generate(
             encoder_outputs=encoded,
+            decoder_input_ids=torch.tensor(prompts),
             do_sample=False,
             num_beams=1,
-            max_new_tokens=_most_tokens(self._model),
-            return_dict_in_generate=False,
-            **(asked if multilingual else {}),
-        )[0].tolist()
-        n_prompt = 4 if multilingual else 2
-        start: int = self._model.config.decoder_start_token_id
-        if found[0] != start:  # Transformers leaves the prompt out of what it returns
-            detected = self._prompt(language, encoded)
-            found = [*detected, *found]
+            max_new_tokens=min(n_most, _most_tokens(self._model)),
+            return_dict_in_generate=True,  # without it, the prompt is left out of what it returns
+        ).sequences.tolist()
         end: int = self._settings.eos_token_id
-        text = found[n_prompt:]
-        text = text[: text.index(end)] if end in text else text
-        return [*found[:n_prompt], *text], n_prompt
+        texts = [row[len(prompt) :] for row, prompt in zip(found, prompts, strict=True)]
+        return [list(itertools.takewhile(lambda token: token != end, text)) for text in texts]
 
-    def _prompt(self, language: str | None, encoded: object) -> list[int]:
+    def _prompts(
+        self, encoded: BaseModelOutput, languages: Sequence[str | None]
+    ) -> list[list[int]]:
+        """Return the prompt of each: a language that is not known is detected."""
         start: int = self._model.config.decoder_start_token_id
         no_times: int = self._settings.no_timestamps_token_id
         if not self._settings.is_multilingual:
-            return [start, no_times]
-        key = f"<|{language}|>"
-        if key in self._settings.lang_to_id:
-            spoken = self._settings.lang_to_id[key]
-        else:
-            spoken = int(self._model.detect_language(encoder_outputs=encoded)[0])
-        return [start, spoken, self._settings.task_to_id["transcribe"], no_times]
+            return [[start, no_times] for _ in languages]
+        detected = self._model.detect_language(encoder_outputs=encoded).tolist()
+        task: int = self._settings.task_to_id["transcribe"]
+        ids: dict[str, int] = self._settings.lang_to_id
+        spoken = [
+            ids.get(f"<|{language}|>", found)
+            for language, found in zip(languages, detected, strict=True)
+        ]
+        return [[start, token, task, no_times] for token in spoken]
 
 
 class Student:
@@ -136,8 +145,7 @@ class Student:
         n_frames = min(max(each.n_frames for each in lessons) + margin, FULL_WINDOW)
         heard = FEATURES_PER_FRAME * n_frames
         features = torch.cat([each.features[:, :, :heard].float() for each in lessons])
-        ids = [torch.tensor(each.token_ids) for each in lessons]
-        padded = nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=_IGNORED)
+        padded = _padded([each.token_ids for each in lessons])
         real = padded != _IGNORED
         decoded = self._model.model.decoder(
             input_ids=padded.clamp(min=0),
@@ -185,6 +193,7 @@ def train(
     *,
     n_steps: int,
     seed: int,
+    rate: float,
     observe: Callable[[int, float], None],
 ) -> None:
     """Train the student's adapter with AdamW, a short warm-up and a linear decay.
@@ -194,16 +203,17 @@ def train(
         lessons: pieces of similar length are heard together.
         n_steps: of a few lessons each.
         seed: of the order and the margins.
+        rate: the largest learning rate.
         observe: is told the step and its loss.
     """
     chance = random.Random(seed)  # noqa: S311 (not for secrets)
     ordered = sorted(lessons, key=lambda lesson: lesson.n_frames)
     parameters = list(student.adapter.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0)
     for step in range(n_steps):
-        rate = _LEARNING_RATE * min(1.0, (step + 1) / _WARM_UP) * (1.0 - step / n_steps)
+        scale = min(1.0, (step + 1) / _WARM_UP) * (1.0 - step / n_steps)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * scale
         first = chance.randrange(max(1, len(ordered) - _BATCH + 1))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = student.loss(ordered[first : first + _BATCH], chance.choice(MARGINS))
@@ -212,6 +222,20 @@ def train(
         nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
         optimizer.step()
         observe(step, float(loss.detach()))
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Return rows of token ids as one tensor, ``_IGNORED`` behind the shorter ones."""
+    tensors = [torch.tensor(row) for row in rows]
+    padded: torch.Tensor = nn.utils.rnn.pad_sequence(
+        tensors, batch_first=True, padding_value=_IGNORED
+    )
+    return padded
+
+
+def _most_said(n_frames: int) -> int:
+    """Return how many tokens a teacher that has not lost the thread writes at most."""
+    return 12 + n_frames // 5  # ten in a second
 
 
 def _most_tokens(model: WhisperForConditionalGeneration) -> int:
