@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from edge_asr.records import Request, Waveform, Word
     from edge_asr.sessions import Tensor
 
-SURE_LOGPROB = -0.25
+SURE_LOGPROB = -0.3
 """Mean log-probability of a text below which other texts are looked for, too."""
 _TOKENS_PER_S = 10
 _TOKENS_OF_ANY_LENGTH = 12
