@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.whisper.weights import Weights
     from edge_asr.evaluation.clips import Clip
 
-OURS, OURS_FULL = "edge-asr", "edge-asr, full window"
+OURS, OURS_PUBLISHED = "edge-asr", "edge-asr, full window, published weights"
 OURS_FILES = "edge-asr transcribe"
 FASTER_WHISPER, FASTER_WHISPER_BATCHED = "faster-whisper", "faster-whisper batched"
 WHISPER_CPP, ONNX_ASR = "whisper.cpp", "onnx-asr"
@@ -57,7 +57,7 @@ class Bench:
         weights = self.weights[name]
         models = {
             OURS: Model("edge-asr", str(weights.bundle), n_threads),
-            OURS_FULL: Model("edge-asr", str(weights.bundle), n_threads, full_window=True),
+            OURS_PUBLISHED: Model("edge-asr", str(weights.published), n_threads, full_window=True),
             OURS_FILES: Model("edge-asr transcribe", str(weights.bundle), n_threads),
             FASTER_WHISPER: Model("faster-whisper", str(weights.ctranslate2), n_threads),
             FASTER_WHISPER_BATCHED: Model(

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.ctranslate2 import complete_model
 from benchmarks.whisper.ggml import Format, write_ggml
+from export.steps import code_sha256
+from export.whisper import FAMILY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,8 @@ class Weights:
     """One checkpoint, as every system reads it."""
 
     bundle: Path
+    published: Path
+    """A bundle of ours without the adapter."""
     ctranslate2: Path
     ggml: dict[Format, Path]
     onnx_asr: Path | None
@@ -57,11 +61,16 @@ def prepare_weights(name: str, bundles: Path, work: Path, folder: Path) -> Weigh
     }
     return Weights(
         bundles / name,
+        _once(
+            target / f"published-{code_sha256(FAMILY)[:8]}",
+            lambda part: _export_published(name, checkpoint, part),
+        )
+        / name,
         _once(target / "ctranslate2", lambda part: _link_all(source, part)),
         ggml,
         None
         if name.endswith(".en")
-        else _once(target / "onnx-asr", lambda part: _export(checkpoint, part)),
+        else _once(target / "onnx-asr", lambda part: _export_for_onnx_asr(checkpoint, part)),
     )
 
 
@@ -82,8 +91,18 @@ def _link_all(source: Path, folder: Path) -> None:
             (folder / file.name).symlink_to(file.resolve())
 
 
-def _export(checkpoint: Path, folder: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.whisper.onnx_asr_weights"]
+def _export_published(name: str, checkpoint: Path, folder: Path) -> None:
+    """Export without the adapter: it is not merged into weights that come from elsewhere."""
+    folders = ["--out", str(folder), "--work", str(folder / "work")]
+    _run("export", name, "--from", str(checkpoint), *folders)
+    shutil.rmtree(folder / "work")
+
+
+def _export_for_onnx_asr(checkpoint: Path, folder: Path) -> None:
+    _run("benchmarks.whisper.onnx_asr_weights", str(checkpoint), str(folder))
+
+
+def _run(module: str, *arguments: str) -> None:
     subprocess.run(
-        [*command, str(checkpoint), str(folder)], check=True, capture_output=True, text=True
+        [sys.executable, "-m", module, *arguments], check=True, capture_output=True, text=True
     )
