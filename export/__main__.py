@@ -163,14 +163,16 @@ def sample(out: Path, sounds: Path, debug: bool) -> None:  # noqa: ARG001, FBT00
 )
 @click.option("--anew", is_flag=True, help="Begin with nothing instead.")
 @click.option(
-    "--rank", type=int, help="Width of what is trained.  [default: as begun with, else 8]"
+    "--rank",
+    type=click.IntRange(1),
+    help="Width of what is trained.  [default: as begun with, else 8]",
 )
 @click.option("--steps", default=400, show_default=True)
 @click.option(
     "--pieces",
     default=700,
     show_default=True,
-    help="Utterances to learn from; where there are too few, they are varied.",
+    help="Utterances to learn from; a third of them at least are varied ones.",
 )
 @click.option("--margin", default=32, show_default=True, help="Frames of 20 ms behind them, later.")
 @click.option("--seed", default=1, show_default=True)
@@ -205,10 +207,11 @@ def adapt(
         raise click.UsageError("--begin and --anew cannot both be")
     from export.adapters import find_adapter
     from export.source import find_weights
-    from export.whisper_adapt import Training, adapt_whisper
+    from export.whisper_adapt import Training, adapt_whisper, check_recipe
 
     path = find_recipe(recipe)
     asked = read_recipe(path)
+    check_recipe(asked)
     weights = find_weights(asked, named, work)
     adapt_whisper(
         Training(

@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from edge_asr.recognizers.tokenizer import Tokenizer
 from edge_asr.sessions import default_threads
-from export.errors import RecipeError, SampleError
+from export.errors import RecipeError, SampleError, SourceError
 from export.whisper_distil import LEARNING_RATE, Student, Teacher, train
 from export.whisper_exam import Exam
 from export.whisper_onnx import load_whisper
@@ -38,6 +38,7 @@ T = TypeVar("T")
 _KEPT_ASIDE = 6
 """Every sixth recording is not learnt from."""
 _MOST_ASKED = 120
+"""Pieces that are kept aside for questions: each is heard seven times."""
 _RANK = 8
 """Of an adapter that begins with nothing."""
 _TOLD_EVERY = 50
@@ -57,31 +58,33 @@ class Training:
     work: Path
     reporter: Reporter
     rank: int | None
-    """None is that of the adapter that it goes on from."""
+    """None is that of the adapter that it goes on from, else 8."""
     n_steps: int
     n_pieces: int
     margin: int
     """Frames of 20 ms behind an utterance, for the bundles that are made with it."""
     seed: int
 
-    @property
-    def width(self) -> int:
-        """The rank of what is trained."""
-        begun = int(self.begin.record.get("rank", _RANK)) if self.begin else _RANK
-        return self.rank or begun
+
+def check_recipe(recipe: Recipe) -> None:
+    """Check that there is a window to shorten.
+
+    Raises:
+        RecipeError: the recipe is of another family.
+    """
+    if recipe.family != "whisper":
+        raise RecipeError(f"recipe {recipe.name}: only the family whisper has a window to shorten")
 
 
 def adapt_whisper(training: Training) -> None:
     """Train an adapter for a recipe's weights and write it.
 
     Raises:
-        RecipeError: the recipe is of another family.
         SourceError: the weights cannot be had, or the adapter to go on from is of another rank.
         SampleError: there is too little speech, or it cannot be read.
     """
     recipe, reporter, seed = training.recipe, training.reporter, training.seed
-    if recipe.family != "whisper":
-        raise RecipeError(f"recipe {recipe.name}: only the family whisper has a window to shorten")
+    rank = _rank(training)
     transformers_logging.set_verbosity_error()
     warnings.simplefilter("ignore")
     torch.set_num_threads(default_threads())
@@ -89,7 +92,7 @@ def adapt_whisper(training: Training) -> None:
     checkpoint = whisper_checkpoint(training.weights, training.work / recipe.name, reporter)
     model = load_whisper(checkpoint)
     lessons, aside = _lessons(training, model)
-    student = Student(model, rank=training.width)
+    student = Student(model, rank=rank)
     exam = Exam(aside, Tokenizer(checkpoint / "tokenizer.json"))
     with reporter.step("ask the published weights in short windows"):
         before = exam.take(student)
@@ -104,8 +107,23 @@ def adapt_whisper(training: Training) -> None:
     report = list(exam.lines(before, after))
     for line in report:
         reporter.say(line)
-    student.adapter.save(training.out, _facts(training, len(lessons), report))
+    student.adapter.save(training.out, _facts(training, rank, len(lessons), report))
     reporter.say(f"{training.out}: written, {training.out.stat().st_size / 1e6:.1f} MB")
+
+
+def _rank(training: Training) -> int:
+    """Return the width of what is trained.
+
+    Raises:
+        SourceError: the adapter to go on from has another than what is asked for.
+    """
+    begin = training.begin
+    if begin is None:
+        return training.rank or _RANK
+    begun = int(begin.record.get("rank", _RANK))
+    if training.rank not in {None, begun}:
+        raise SourceError(f"{begin.path}: its rank is {begun}; leave out --rank, or begin --anew")
+    return begun
 
 
 def _lessons(
@@ -131,7 +149,7 @@ def _lessons(
     return lessons, lessons_aside
 
 
-def _facts(training: Training, n_lessons: int, report: Sequence[str]) -> dict[str, str]:
+def _facts(training: Training, rank: int, n_lessons: int, report: Sequence[str]) -> dict[str, str]:
     """Return how an adapter was made, for its header."""
     begin = training.begin
     begun = {} if begin is None else {"begun_with": begin.sha256}
@@ -139,7 +157,7 @@ def _facts(training: Training, n_lessons: int, report: Sequence[str]) -> dict[st
         "model": training.recipe.name,
         "weights": training.weights.key,
         "margin": training.margin,
-        "rank": training.width,
+        "rank": rank,
         "steps": training.n_steps,
         "seed": training.seed,
         "speech": f"{n_lessons} pieces of {', '.join(each.name for each in training.folders)}",

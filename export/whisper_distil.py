@@ -22,6 +22,7 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from edge_asr.recognizers.features import log_mel_spectrogram
+from edge_asr.recognizers.whisper_hearing import most_said
 from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FRAME_SAMPLES, FULL_WINDOW
 from export.whisper_adapter import Adapter
 
@@ -75,17 +76,17 @@ class Teacher:
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
                 encoded = self._model.model.encoder(features)
                 prompts = self._prompts(encoded, [piece.language for piece in batch])
-                n_longest = max(len(piece.waveform) for piece in batch) // FRAME_SAMPLES
-                texts = self._listen(encoded, prompts, _most_said(n_longest))
+                n_longest = max(len(piece.waveform) for piece in batch)
+                texts = self._listen(encoded, prompts, most_said(n_longest))
                 padded = _padded([[*p, *t] for p, t in zip(prompts, texts, strict=True)])
                 hidden = self._model.model.decoder(
                     input_ids=padded.clamp(min=0),
                     encoder_hidden_states=encoded.last_hidden_state,
                 ).last_hidden_state
             for index, (piece, prompt, text) in enumerate(zip(batch, prompts, texts, strict=True)):
+                if not 0 < len(text) < most_said(len(piece.waveform)):
+                    continue  # nothing was heard, or the thread was lost
                 n_frames = math.ceil(len(piece.waveform) / FRAME_SAMPLES)
-                if not 0 < len(text) < _most_said(n_frames):
-                    continue
                 token_ids = [*prompt, *text]
                 kept = hidden[index, : len(token_ids)].half().clone()
                 heard = features[index : index + 1].half()
@@ -231,11 +232,6 @@ def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
         tensors, batch_first=True, padding_value=_IGNORED
     )
     return padded
-
-
-def _most_said(n_frames: int) -> int:
-    """Return how many tokens a teacher that has not lost the thread writes at most."""
-    return 12 + n_frames // 5  # ten in a second
 
 
 def _most_tokens(model: WhisperForConditionalGeneration) -> int:

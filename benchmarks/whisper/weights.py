@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.ctranslate2 import complete_model
 from benchmarks.whisper.ggml import Format, write_ggml
-from export.steps import code_sha256
+from export.steps import code_sha256, digest, make_once, versions
 from export.whisper import FAMILY
 
 if TYPE_CHECKING:
@@ -61,11 +61,7 @@ def prepare_weights(name: str, bundles: Path, work: Path, folder: Path) -> Weigh
     }
     return Weights(
         bundles / name,
-        _once(
-            target / f"published-{code_sha256(FAMILY)[:8]}",
-            lambda part: _export_published(name, checkpoint, part),
-        )
-        / name,
+        _published(name, checkpoint, target / "published"),
         _once(target / "ctranslate2", lambda part: _link_all(source, part)),
         ggml,
         None
@@ -89,6 +85,13 @@ def _link_all(source: Path, folder: Path) -> None:
     if complete_model(source, folder) == source:
         for file in source.iterdir():
             (folder / file.name).symlink_to(file.resolve())
+
+
+def _published(name: str, checkpoint: Path, folder: Path) -> Path:
+    """Return our bundle of the published weights; made anew when the export has changed."""
+    key = digest(code_sha256(FAMILY), versions())
+    make_once(folder, key, lambda part: _export_published(name, checkpoint, part))
+    return folder / name
 
 
 def _export_published(name: str, checkpoint: Path, folder: Path) -> None:

@@ -55,6 +55,11 @@ _TOKENS_OF_ANY_LENGTH = 12
 takes 9 in a second, other languages 5."""
 
 
+def most_said(n_samples: int) -> int:
+    """Return how many tokens can have been said in so much sound."""
+    return _TOKENS_OF_ANY_LENGTH + _TOKENS_PER_S * n_samples // SAMPLE_RATE
+
+
 class WhisperHearing:
     """The graphs of a Whisper bundle, and what is made of an utterance with them."""
 
@@ -152,7 +157,7 @@ class WhisperHearing:
         most = self._model.n_text_ctx // 2
         if n_frames == FULL_WINDOW:
             return most
-        return min(most, _TOKENS_OF_ANY_LENGTH + _TOKENS_PER_S * n_samples // SAMPLE_RATE)
+        return min(most, most_said(n_samples))
 
     def _is_settled(self, decoded: Decoded, request: Request) -> bool:
         """Return whether nothing but its word times is wanted of an utterance."""
