@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -18,14 +19,20 @@ def stop_event(*, also_when_stdin_closes: bool = False) -> threading.Event:
 
     SIGHUP, of a terminal that was closed, does so unless it is ignored (``nohup``).
 
+    A thread sets it, not the handler: a handler interrupts the main thread anywhere, also inside
+    the event's own ``wait`` while that holds the event's lock, and would wait for it forever.
+
     Args:
         also_when_stdin_closes: also when standard input ends. A parent holds its other end: so a
             child ends in good order when it is told to, and when its parent dies.
     """
     stop = threading.Event()
+    taken: SimpleQueue[int] = SimpleQueue()  # its put is reentrant, as the library promises
 
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+    def handle(number: int, _frame: FrameType | None) -> None:
+        taken.put(number)
+
+    threading.Thread(target=_set_at_first, args=(stop, taken), daemon=True).start()
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
@@ -34,6 +41,11 @@ def stop_event(*, also_when_stdin_closes: bool = False) -> threading.Event:
     if also_when_stdin_closes:
         threading.Thread(target=_set_at_end_of_stdin, args=(stop,), daemon=True).start()
     return stop
+
+
+def _set_at_first(stop: threading.Event, taken: SimpleQueue[int]) -> None:
+    taken.get()
+    stop.set()
 
 
 def _set_at_end_of_stdin(stop: threading.Event) -> None:

@@ -82,3 +82,25 @@ def test_a_mute_that_comes_too_early_waits(loop):
     process.send_signal(signal.SIGTERM)
     assert process.communicate()[0] == "True\n"
     assert process.returncode == 0
+
+
+def test_it_ends_also_while_the_event_is_being_looked_at():
+    # At any instruction of the main thread: also where it holds the lock of the event.
+    program = """
+import os, random, signal, time
+from edge_asr.cli.signals import stop_event
+for _ in range(300):
+    stop = stop_event()
+    if not os.fork():
+        time.sleep(0.0005 + random.random() * 0.002)
+        os.kill(os.getppid(), signal.SIGTERM)
+        os._exit(0)
+    while not stop.wait(0):
+        pass
+    os.wait()
+print("ended")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "ended\n", done.stderr
