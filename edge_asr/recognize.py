@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from edge_asr.alarming import AlarmBook
 from edge_asr.conversation import Conversations
+from edge_asr.heap import give_back
 from edge_asr.insisting import Insister
 from edge_asr.partials import LOOK_S
 
@@ -91,6 +92,7 @@ def recognize(
     )
     conversations = Conversations()
     n_failed = 0
+    has_worked = False
     tried: set[int] = set()
     while not stop.is_set():
         alive()
@@ -102,8 +104,12 @@ def recognize(
             if until_idle or is_worn_out():
                 break
             tried.clear()
+            if has_worked:
+                give_back()
+                has_worked = False
             _wait(store, partials, observe)
             continue
+        has_worked = True
         event = _transcribe(store, recognizer, request, pending, insist, conversations)
         if isinstance(event, Failed):
             tried.add(pending.utterance_id)

@@ -7,10 +7,9 @@ of threads is always stated.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from contextlib import contextmanager, suppress
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,6 +23,7 @@ import onnxruntime
 
 from edge_asr.abandoning import is_watched, watch
 from edge_asr.errors import BundleError, EdgeAsrError
+from edge_asr.heap import give_back_early
 from edge_asr.mapped import MappedTable
 from edge_asr.prepared import DATA_SUFFIX, prepared_graph
 
@@ -37,8 +37,6 @@ MINIMUM_VERSION = (1, 27)
 """Older wheels lack the ARM kernels on aarch64 (1.23) and read model data from outside the model's
 folder (until 1.24.1)."""
 _SMAPS = Path("/proc/self/smaps")
-_M_MMAP_THRESHOLD = -3
-_LARGE_BYTES = 4 << 20
 Tensor: TypeAlias = onnxruntime.OrtValue
 """The runtime's tensor; :func:`tensor` makes one of an array, ``.numpy()`` makes it an array."""
 
@@ -105,18 +103,22 @@ def _after_run() -> None:
 class Session:
     """One graph of a bundle, ready to run."""
 
-    def __init__(self, path: Path, *, n_threads: int, prepared: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, n_threads: int, prepared: bool = False, arena: bool = True
+    ) -> None:
         """Load a graph.
 
         Args:
             path: of the graph.
             n_threads: that compute it.
             prepared: it was written by :func:`write_prepared` on this machine, and is run as it is.
+            arena: see :func:`open_session`.
 
         Raises:
             BundleError: the runtime refuses it.
         """
         options = _options(n_threads)
+        options.enable_cpu_mem_arena = arena
         if prepared:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = _load(path, options)
@@ -198,8 +200,16 @@ class Binding:
             self._binding.bind_ortvalue_output(name, value)
 
 
-def open_session(bundle: Bundle, file_name: str, *, n_threads: int) -> Session:
+def open_session(bundle: Bundle, file_name: str, *, n_threads: int, arena: bool = True) -> Session:
     """Open one graph of a verified bundle: as it was prepared for this machine, or as it is.
+
+    Args:
+        bundle: that has it.
+        file_name: of the graph.
+        n_threads: that compute it.
+        arena: keep the largest working memory that was ever needed, for the next call. Without,
+            memory comes from the system's heap, and goes back to it: right for small models that
+            are called with much and with little; large ones peak at twice as much.
 
     Raises:
         BundleError: the bundle has no such graph, or the runtime refuses it.
@@ -207,8 +217,8 @@ def open_session(bundle: Bundle, file_name: str, *, n_threads: int) -> Session:
     path = bundle.path(file_name)
     if (prepared := prepared_graph(bundle, file_name)) is not None:
         with suppress(BundleError):
-            return Session(prepared, n_threads=n_threads, prepared=True)
-    return Session(path, n_threads=n_threads)
+            return Session(prepared, n_threads=n_threads, prepared=True, arena=arena)
+    return Session(path, n_threads=n_threads, arena=arena)
 
 
 def write_prepared(source: Path, target: Path, *, n_threads: int) -> None:
@@ -256,19 +266,8 @@ def _run_options(*, give_back: bool) -> onnxruntime.RunOptions | None:
     return options
 
 
-@cache
-def _give_back_early() -> None:
-    """Have the system get large blocks back as soon as they are free, as mallopt(3) says.
-
-    By itself glibc keeps what was freed once, up to 32 MB, for the next block of that size; but the
-    caches of an utterance differ in size, and what lies between them keeps the heap from shrinking.
-    """
-    with suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-
-
 def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    _give_back_early()
+    give_back_early()
     try:
         return onnxruntime.InferenceSession(
             str(path),

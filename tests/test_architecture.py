@@ -45,6 +45,7 @@ LAYERS = (
         "prepared",
         "preparing",
         "mapped",
+        "heap",
         "sessions",
         "formats",
         "cues",

@@ -220,3 +220,21 @@ def test_silence_saves_up_no_turns_and_a_flood_costs_none_later(store):
     events = run(store, Recognizer())
 
     assert [event.utterance.source for event in events[:4]].count("radio") == 2
+
+
+def test_memory_goes_back_once_there_is_nothing_left_to_do(store, monkeypatch):
+    given_back, waits = [], []
+    stop = threading.Event()
+    monkeypatch.setattr("edge_asr.recognize.give_back", lambda: given_back.append(len(waits)))
+
+    def wait(_seconds):
+        waits.append(None)
+        if len(waits) == 2:
+            say(store, 0.2)
+        if len(waits) == 4:
+            stop.set()
+
+    monkeypatch.setattr(store.doorbell, "wait", wait)
+    say(store, 0.1)
+    run(store, Recognizer(), stop=stop, until_idle=False)
+    assert given_back == [0, 2]  # not at each look

@@ -67,9 +67,9 @@ class WhisperHearing:
         self._model = model
         self.end_token = model.tokens.end_of_text
         self._tokenizer = Tokenizer(bundle.path(TOKENIZER))
-        self._encoder = open_session(bundle, ENCODER, n_threads=n_threads)
+        self._encoder = open_session(bundle, ENCODER, n_threads=n_threads, arena=False)
         self._decoder = WhisperDecoder(
-            open_session(bundle, DECODER, n_threads=n_threads),
+            open_session(bundle, DECODER, n_threads=n_threads, arena=False),
             n_heads=model.n_heads,
             head_dim=model.head_dim,
             vocab_size=model.vocab_size,
