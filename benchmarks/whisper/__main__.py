@@ -67,7 +67,7 @@ class Plan(msgspec.Struct, frozen=True):
     latency_repeats: int = 30
     partial_repeats: int = 7
     idle_sounds: tuple[str, ...] = ("silence", "factory")
-    idle_s: float = 20.0
+    idle_s: float = 60.0
 
 
 _QUICK = Plan(
