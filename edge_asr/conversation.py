@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from edge_asr.context import Context
-from edge_asr.records import Task
+from edge_asr.context import Context, Said
+from edge_asr.records import SAMPLE_RATE, Task
 
 if TYPE_CHECKING:
-    from edge_asr.records import Recognition, Utterance
+    from collections.abc import Sequence
+
+    from edge_asr.records import Recognition, Utterance, Waveform
 
 LONGEST_PAUSE_S = 5.0
 """After a longer one, somebody speaks of something else."""
 LEAST_LOGPROB = -1.0
 """Text that a model itself finds less likely on average leads the next one astray."""
 _MOST_LETTERS = 400
-"""Families take less."""
+_MOST_SOUND_S = 15.0
+"""Families take less of both."""
 
 
 class Conversation:
@@ -37,7 +40,7 @@ class Conversation:
             return None
         return self._said
 
-    def add(self, start_s: float, end_s: float, found: Recognition) -> None:
+    def add(self, start_s: float, end_s: float, found: Recognition, waveform: Waveform) -> None:
         """Remember what was said between two seconds on the source's own clock."""
         before = self.before(start_s)
         self._said, self._end_s = None, end_s
@@ -45,8 +48,22 @@ class Conversation:
         if found.flags or unlikely or found.task is not Task.TRANSCRIBE or not found.text.strip():
             return
         goes_on = before is not None and before.language == found.language
-        whole = f"{before.text} {found.text}" if before is not None and goes_on else found.text
-        self._said = Context(whole[-_MOST_LETTERS:], found.language)
+        earlier = before.said if before is not None and goes_on else ()
+        self._said = Context(_end_of((*earlier, Said(found.text, waveform))), found.language)
+
+
+def _end_of(said: Sequence[Said]) -> tuple[Said, ...]:
+    """Return the last of what was said, and its sound, as far as it is remembered."""
+    kept: list[Said] = []
+    n_letters, n_samples = 0, 0
+    for each in reversed(said):
+        if n_letters >= _MOST_LETTERS:
+            break
+        n_letters += len(each.text)
+        n_samples += 0 if each.waveform is None else len(each.waveform)
+        is_near = n_samples <= _MOST_SOUND_S * SAMPLE_RATE
+        kept.append(each if is_near else Said(each.text))
+    return tuple(reversed(kept))
 
 
 class Conversations:
@@ -59,10 +76,11 @@ class Conversations:
         """Return what its source said just before an utterance."""
         return self._of[_clock(utterance)].before(_start_s(utterance))
 
-    def add(self, utterance: Utterance, found: Recognition) -> None:
+    def add(self, utterance: Utterance, found: Recognition, waveform: Waveform) -> None:
         """Remember what was said in an utterance."""
         start_s = _start_s(utterance)
-        self._of[_clock(utterance)].add(start_s, start_s + utterance.duration_s, found)
+        conversation = self._of[_clock(utterance)]
+        conversation.add(start_s, start_s + utterance.duration_s, found, waveform)
 
 
 def _clock(utterance: Utterance) -> tuple[str, str]:

@@ -147,14 +147,15 @@ def _transcribe(
     insist.write(partial(store.transcripts.begin_attempt, utterance.utterance_id))
     asked = replace(request, context=conversations.before(utterance))
     try:
-        recognition = recognizer.transcribe(store.utterances.waveform(utterance), asked)
+        waveform = store.utterances.waveform(utterance)
+        recognition = recognizer.transcribe(waveform, asked)
     except Exception as error:  # noqa: BLE001 (whatever it is, the other utterances go on)
         why = str(error) or repr(error)
         insist.write(partial(store.transcripts.record_failure, utterance.utterance_id, why))
         return Failed(utterance, why)
     finally:
         store.transcripts.end_attempt()
-    conversations.add(utterance, recognition)
+    conversations.add(utterance, recognition, waveform)
     transcript = insist.write(
         partial(
             store.transcripts.add_first,

@@ -113,7 +113,7 @@ class FileTranscriber:
                 recognition = self._recognizer.transcribe(
                     stretch.waveform, replace(request, context=context)
                 )
-                conversation.add(stretch.start_s, stretch.end_s, recognition)
+                conversation.add(stretch.start_s, stretch.end_s, recognition, stretch.waveform)
                 heard_s = hearing.n_heard / SAMPLE_RATE
                 segments.append(segment_of(stretch.start_s, stretch.end_s, recognition, heard_s))
                 tell(segments[-1])

@@ -14,9 +14,10 @@ from edge_asr.recognizers.skipped import PARTS_FLAG, SKIPPED_FLAG, skipped
 from edge_asr.recognizers.whisper_bundle import WhisperModel
 from edge_asr.recognizers.whisper_hearing import WhisperHearing
 from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG
+from edge_asr.recognizers.whisper_passage import Passage
 from edge_asr.recognizers.whisper_turns import attempts_in_turn
 from edge_asr.recognizers.whisper_window import FULL_WINDOW, companies
-from edge_asr.records import SAMPLE_RATE, PartialText, Recognition
+from edge_asr.records import SAMPLE_RATE, PartialText, Recognition, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,9 +99,8 @@ class WhisperRecognizer:
         """Hear all of it anew, with what was heard before as the draft."""
         if len(waveform) > MAX_DURATION_S * SAMPLE_RATE:
             return previous
-        n_frames = self.model.window.n_frames(len(waveform))
         before = previous.text if previous is not None else None
-        attempt = self._hearing.attempt_so_far(waveform, request, n_frames, before)
+        attempt = self._hearing.attempt_so_far(self._passage(waveform, request), before)
         if attempt.flags:  # what is doubted is not shown; the next one may be better
             return previous
         return PartialText(attempt.text, len(waveform))
@@ -108,13 +108,38 @@ class WhisperRecognizer:
     def _transcribe(self, waveform: Waveform, request: Request) -> Recognition:
         """Recognize at most 28 s."""
         started = time.perf_counter()
-        n_frames = self.model.window.n_frames(len(waveform))
-        attempt = self._hearing.attempt(waveform, request, n_frames)
-        if request.context is not None and _is_led_astray(attempt, request.context):
-            request = replace(request, context=None)
-            attempt = self._hearing.attempt(waveform, request, n_frames)
-        attempt = self._heard_again(attempt, waveform, request, n_frames)
+        passage = self._passage(waveform, request)
+        attempt = None
+        if request.context is not None:
+            attempt = self._in_conversation(passage, request.context)
+        if attempt is None:
+            passage = replace(passage, request=replace(request, context=None))
+            attempt = self._heard_again(self._hearing.attempt(passage), passage)
         return _recognition(attempt, request, time.perf_counter() - started)
+
+    def _passage(self, waveform: Waveform, request: Request) -> Passage:
+        return Passage(waveform, request, self.model.window.n_frames(len(waveform)))
+
+    def _in_conversation(self, passage: Passage, context: Context) -> Attempt | None:
+        """Return what is understood with what was said before; None where that leads astray."""
+        for hear in (self._behind, self._hearing.attempt):
+            attempt = hear(passage)
+            if attempt is not None and not _is_led_astray(attempt, context):
+                return attempt
+        return None
+
+    def _behind(self, passage: Passage) -> Attempt | None:
+        """Hear an utterance behind the sound of what was said before, where that is at hand."""
+        request, context = passage.request, passage.request.context
+        behind = passage.behind_what_was_said(self.model.window)
+        if context is None or behind is None or request.task is not Task.TRANSCRIBE:
+            return None
+        language, probability = self._hearing.detect(passage)  # of the utterance alone
+        if language != context.language:
+            return None
+        request = replace(behind.request, language=language)
+        attempt = self._hearing.attempt(replace(behind, request=request))
+        return replace(attempt, language_probability=probability)
 
     def _transcribe_all(self, waveforms: Sequence[Waveform], request: Request) -> list[Recognition]:
         """Recognize sounds of at most 28 s each: together those that go well together."""
@@ -133,12 +158,11 @@ class WhisperRecognizer:
             return [self._transcribe(waveforms[0], request)]
         started = time.perf_counter()
         n_frames = self.model.window.n_frames(max(map(len, waveforms)))
+        passages = [Passage(waveform, request, n_frames) for waveform in waveforms]
         attempts = [
-            self._heard_again(attempt, waveform, request, n_frames)
-            for waveform, attempt in zip(
-                waveforms,
-                attempts_in_turn(self._hearing, waveforms, request, n_frames),
-                strict=True,
+            self._heard_again(attempt, passage)
+            for passage, attempt in zip(
+                passages, attempts_in_turn(self._hearing, passages), strict=True
             )
         ]
         s_per_sample = (time.perf_counter() - started) / sum(map(len, waveforms))
@@ -147,13 +171,11 @@ class WhisperRecognizer:
             for waveform, attempt in zip(waveforms, attempts, strict=True)
         ]
 
-    def _heard_again(
-        self, attempt: Attempt, waveform: Waveform, request: Request, n_frames: int
-    ) -> Attempt:
+    def _heard_again(self, attempt: Attempt, passage: Passage) -> Attempt:
         """Return what the full window gives where a shorter one's text is doubted."""
-        if not {*attempt.flags} - {KEYWORDS_FLAG} or n_frames == FULL_WINDOW:
+        if not {*attempt.flags} - {KEYWORDS_FLAG} or passage.n_frames == FULL_WINDOW:
             return attempt
-        attempt = self._hearing.attempt(waveform, request, FULL_WINDOW)
+        attempt = self._hearing.attempt(replace(passage, n_frames=FULL_WINDOW))
         return replace(attempt, flags=(*attempt.flags, FULL_WINDOW_FLAG))
 
 

@@ -112,18 +112,18 @@ class WhisperDecoder:
         """Forget the last ``n_tokens`` that were fed."""
         self.n_past -= n_tokens
 
-    def attention_scores(self, first: int, n_frames: int) -> AttentionScores:
+    def attention_scores(self, first: int, frames: slice) -> AttentionScores:
         """Return where the heads that follow the sound looked, before the softmax.
 
         Args:
             first: position of the first token that was fed which is of interest.
-            n_frames: of the sound that is of interest, from its beginning.
+            frames: of the sound, those that are of interest.
         """
         queries = {layer: each[0, first : self.n_past] for layer, each in self._queries.items()}
-        return self._scores(queries, self._keys, n_frames)
+        return self._scores(queries, self._keys, frames)
 
     def attention_scores_of(
-        self, rows: WhisperRows, row: int, first: int, n_tokens: int, n_frames: int
+        self, rows: WhisperRows, row: int, first: int, n_tokens: int, frames: slice
     ) -> AttentionScores:
         """Return the same for one of several utterances.
 
@@ -132,24 +132,24 @@ class WhisperDecoder:
             row: which one.
             first: position of its first token that is of interest.
             n_tokens: how many are.
-            n_frames: of its sound.
+            frames: of its sound, those that are of interest.
         """
         sound = rows.sound(row)
         keys = {layer: sound[_ENCODER_KEY.format(layer)] for layer in self._asking_layers}
         queries = {
             layer: each[first : first + n_tokens] for layer, each in rows.queries(row).items()
         }
-        return self._scores(queries, keys, n_frames)
+        return self._scores(queries, keys, frames)
 
     def _scores(
-        self, queries: Mapping[int, Array], keys: Mapping[int, Tensor], n_frames: int
+        self, queries: Mapping[int, Array], keys: Mapping[int, Tensor], frames: slice
     ) -> AttentionScores:
         head_dim = self._shape[1]
         keys_of = {layer: key.numpy() for layer, key in keys.items()}
         scores = []
         for layer, head in self._alignment_heads:
             part = slice(head * head_dim, (head + 1) * head_dim)
-            scores.append(queries[layer][:, part] @ keys_of[layer][0, head, :n_frames].T)
+            scores.append(queries[layer][:, part] @ keys_of[layer][0, head, frames].T)
         found: AttentionScores = np.stack(scores) / np.sqrt(np.float32(head_dim))
         return found
 

@@ -27,7 +27,6 @@ from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG, Heard, KeywordR
 from edge_asr.recognizers.whisper_prompt import LONGEST_PROMPT, Prompter
 from edge_asr.recognizers.whisper_window import (
     FEATURES_PER_FRAME,
-    FRAME_SAMPLES,
     FULL_WINDOW,
     MOST_FRAMES_TOGETHER,
 )
@@ -43,8 +42,9 @@ if TYPE_CHECKING:
     from edge_asr.recognizers.whisper_attempt import Attempt, Prompted
     from edge_asr.recognizers.whisper_bundle import WhisperModel
     from edge_asr.recognizers.whisper_keywords import Sound
+    from edge_asr.recognizers.whisper_passage import Passage
     from edge_asr.recognizers.whisper_rows import WhisperRows
-    from edge_asr.records import Request, Waveform, Word
+    from edge_asr.records import Request, Word
     from edge_asr.sessions import Tensor
 
 SURE_LOGPROB = -0.3
@@ -84,73 +84,68 @@ class WhisperHearing:
         self._bias[model.suppress_tokens] = -np.inf
         self._bias[model.tokens.timestamp_begin :] = -np.inf
 
-    def attempt_so_far(
-        self, waveform: Waveform, request: Request, n_frames: int, before: str | None
-    ) -> Attempt:
+    def detect(self, passage: Passage) -> tuple[str, float | None]:
+        """Return an utterance's language, as asked for or detected, and how probable it is."""
+        if passage.request.language or not self._model.multilingual:
+            return passage.request.language or "en", None
+        self._decoder.hear(self._encode(passage), self._bias, 1)
+        found = self._prompter.detect(passage.request)
+        self._decoder.forget()
+        return found
+
+    def attempt_so_far(self, passage: Passage, before: str | None) -> Attempt:
         """Hear what has been said so far.
 
         What only the final text is worth (a wider search, word times, keywords) is left out.
 
         Args:
-            waveform: as far as it was spoken.
-            request: what is to be done with it in the end.
-            n_frames: of the window.
+            passage: as far as it was spoken.
             before: its text when it was shorter; the draft of this one.
         """
         draft = self._tokenizer.encode(f" {before}") if before is not None else ()
-        sound = self._encode(waveform, n_frames)
-        decoded, prompted = self._read(sound, waveform, request, n_frames, draft)
+        decoded, prompted = self._read(self._encode(passage), passage, draft)
         self._decoder.forget()
         return judged(self._tokenizer.decode(decoded.token_ids), decoded, prompted)
 
-    def attempt(self, waveform: Waveform, request: Request, n_frames: int) -> Attempt:
+    def attempt(self, passage: Passage) -> Attempt:
         """Hear an utterance in one window."""
-        return self._attempt(self._encode(waveform, n_frames), waveform, request, n_frames)
+        return self._attempt(self._encode(passage), passage)
 
     def rows(self, n_rows: int, n_samples: int, n_frames: int) -> WhisperRows:
         """Return rows for utterances of at most so many samples, in windows of one length."""
         n_room = LONGEST_PROMPT + self.max_tokens(n_samples, n_frames)
         return self._decoder.rows(n_rows, n_frames, self._bias, n_room)
 
-    def begin_row(
-        self, rows: WhisperRows, row: int, waveform: Waveform, request: Request, n_frames: int
-    ) -> Prompted:
+    def begin_row(self, rows: WhisperRows, row: int, passage: Passage) -> Prompted:
         """Have an utterance begin in a row; return what was answered to its prompt."""
         sound = rows.sound(row)
-        self._encode(waveform, n_frames, into=sound)
-        n_room = LONGEST_PROMPT + self.max_tokens(len(waveform), n_frames)
+        self._encode(passage, into=sound)
+        n_room = LONGEST_PROMPT + self.max_tokens(passage.n_samples, passage.n_frames)
         self._decoder.hear(sound, self._bias, n_room)
-        prompted = self._prompter.prompt(request, self._bias)
+        prompted = self._prompter.prompt(passage.request, self._bias)
         self._decoder.begin(rows, row)
         self._decoder.forget()
         return prompted
 
     def end_row(
-        self,
-        rows: WhisperRows,
-        row: int,
-        waveform: Waveform,
-        request: Request,
-        n_frames: int,
-        prompted: Prompted,
-        decoded: Decoded,
+        self, rows: WhisperRows, row: int, passage: Passage, prompted: Prompted, decoded: Decoded
     ) -> Attempt:
         """Return what comes of an utterance whose text was found in a row.
 
         Where more is wanted than its words and their times, it is read anew, alone, with the text
         as the draft.
         """
-        if not self._is_settled(decoded, request):
-            return self._attempt(rows.sound(row), waveform, request, n_frames, decoded.token_ids)
+        if not self._is_settled(decoded, passage.request):
+            return self._attempt(rows.sound(row), passage, decoded.token_ids)
         look = partial(
             self._decoder.attention_scores_of,
             rows,
             row,
             prompted.n_tokens - 1,
             len(decoded.token_ids) + 1,
-            _n_sound(waveform, n_frames),
+            passage.frames,
         )
-        return self._with_words(decoded, prompted, request, look)
+        return self._with_words(decoded, prompted, passage.request, look)
 
     def max_tokens(self, n_samples: int, n_frames: int) -> int:
         """Return half the context, as Whisper's own decoder has it; less in a short window."""
@@ -166,42 +161,30 @@ class WhisperHearing:
         text = self._tokenizer.decode(decoded.token_ids)
         return not sounding_alike(text, normalized(request.keywords), 1)
 
-    def _attempt(
-        self,
-        sound: Sound,
-        waveform: Waveform,
-        request: Request,
-        n_frames: int,
-        draft: Sequence[int] = (),
-    ) -> Attempt:
+    def _attempt(self, sound: Sound, passage: Passage, draft: Sequence[int] = ()) -> Attempt:
         """Make of an utterance all that can be made of it."""
-        decoded, prompted = self._read(sound, waveform, request, n_frames, draft)
-        n_texts = min(request.beam, MOST_FRAMES_TOGETHER // n_frames)
+        request = passage.request
+        decoded, prompted = self._read(sound, passage, draft)
+        n_texts = min(request.beam, MOST_FRAMES_TOGETHER // passage.n_frames)
         if n_texts > 1 and decoded.avg_logprob < SURE_LOGPROB and not decoded.flags:
-            max_tokens = self.max_tokens(len(waveform), n_frames)
+            max_tokens = self.max_tokens(passage.n_samples, passage.n_frames)
             decoded = self._search_widely(prompted, n_texts, max_tokens)
         # What decided about a token was fed before it, about the first one the prompt's last.
-        look = partial(
-            self._decoder.attention_scores, prompted.n_tokens - 1, _n_sound(waveform, n_frames)
-        )
+        look = partial(self._decoder.attention_scores, prompted.n_tokens - 1, passage.frames)
         attempt = self._with_words(decoded, prompted, request, look)
         if request.keywords and attempt.text and not attempt.flags:
-            attempt = self._with_keywords(attempt, prompted, request, sound, look)
+            attempt = self._with_keywords(attempt, prompted, passage, sound, look)
         self._decoder.forget()
         return attempt
 
     def _read(
-        self,
-        sound: Sound,
-        waveform: Waveform,
-        request: Request,
-        n_frames: int,
-        draft: Sequence[int],
+        self, sound: Sound, passage: Passage, draft: Sequence[int]
     ) -> tuple[Decoded, Prompted]:
         """Return the likeliest text, and what the decoder answered to its prompt."""
-        max_tokens = self.max_tokens(len(waveform), n_frames)
-        self._decoder.hear(sound, self._bias, LONGEST_PROMPT + max_tokens)
-        prompted = self._prompter.prompt(request, self._bias)
+        max_tokens = self.max_tokens(passage.n_samples, passage.n_frames)
+        begun = self._begun(passage)
+        self._decoder.hear(sound, self._bias, LONGEST_PROMPT + len(begun) + max_tokens)
+        prompted = self._prompter.prompt(passage.request, self._bias, begun)
         decoded = speculative(
             self._decoder,
             likeliest(prompted.logits),
@@ -210,6 +193,10 @@ class WhisperHearing:
             max_tokens=max_tokens,
         )
         return decoded, prompted
+
+    def _begun(self, passage: Passage) -> list[int]:
+        """Return the tokens of what is said in a passage before the utterance."""
+        return self._tokenizer.encode(f" {passage.text_before}") if passage.text_before else []
 
     def _search_widely(self, prompted: Prompted, n_texts: int, max_tokens: int) -> Decoded:
         """Return what beam search finds, and have the decoder know it as what was fed."""
@@ -229,12 +216,13 @@ class WhisperHearing:
         self,
         attempt: Attempt,
         prompted: Prompted,
-        request: Request,
+        passage: Passage,
         sound: Sound,
         look: Callable[[], AttentionScores],
     ) -> Attempt:
         """Return the attempt with the keywords that were probably said."""
-        prompt = self._prompter.tokens(prompted.language, request.task)
+        request = passage.request
+        prompt = self._prompter.tokens(prompted.language, request.task) + self._begun(passage)
         heard = Heard(sound, self._bias, prompt)
         decoded = self._keywords.read(attempt.text, normalized(request.keywords), heard)
         if decoded is None:
@@ -247,12 +235,11 @@ class WhisperHearing:
             words=self._words(decoded, prompted.language, look()) if attempt.words else (),
         )
 
-    def _encode(
-        self, waveform: Waveform, n_frames: int, into: dict[str, Tensor] | None = None
-    ) -> Sound:
+    def _encode(self, passage: Passage, into: dict[str, Tensor] | None = None) -> Sound:
         """Return the cross-attention keys and values, as the encoder names them."""
+        n_frames = passage.n_frames
         features = log_mel_spectrogram(
-            waveform,
+            passage.waveform,
             n_mels=self._model.n_mels,
             n_frames=FEATURES_PER_FRAME * n_frames,
         )
@@ -292,8 +279,3 @@ class WhisperHearing:
             decoded.logprobs[:n_tokens],
             language,
         )
-
-
-def _n_sound(waveform: Waveform, n_frames: int) -> int:
-    """Return how many frames of a window are sound."""
-    return min(n_frames, -(-len(waveform) // FRAME_SAMPLES))

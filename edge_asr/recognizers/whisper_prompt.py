@@ -11,7 +11,7 @@ from edge_asr.recognizers.whisper_attempt import Prompted
 from edge_asr.records import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge_asr.recognizers.decoding import Logits
     from edge_asr.recognizers.whisper_bundle import WhisperModel
@@ -46,28 +46,34 @@ class Prompter:
         self._model = model
         self._bundle_name = bundle_name
 
-    def prompt(self, request: Request, bias: Logits) -> Prompted:
+    def prompt(self, request: Request, bias: Logits, begun: Sequence[int] = ()) -> Prompted:
         """Feed the prompt. A language that is not known is asked for after its first token.
 
         Args:
             request: what is asked for.
             bias: minus infinity for what may not come.
+            begun: tokens of what is said at the beginning, before what is asked for.
 
         Raises:
             BundleError: the manifest lacks a token that is needed.
         """
-        start = self._model.tokens.start_of_transcript
         language, probability = request.language or "en", None
         if self._model.multilingual and request.language is None:
-            language, probability = self._language(self._decoder.prompt([start])[0], request)
+            language, probability = self.detect(request)
             self._decoder.rewind(1)
         before = self._before(language, request)
-        logits = self._decoder.prompt([*before, *self.tokens(language, request.task)])
+        logits = self._decoder.prompt([*before, *self.tokens(language, request.task), *begun])
         beginning = logits[len(before)]
         no_speech = _probability(beginning, self._model.tokens.no_speech)
         first = logits[-1] + bias
-        first[self._model.begin_suppress_tokens] = -np.inf  # such as the end: some text must come
+        if not begun:  # some text must come, and not the end at once
+            first[self._model.begin_suppress_tokens] = -np.inf
         return Prompted(language, probability, no_speech, first, self._decoder.n_past)
+
+    def detect(self, request: Request) -> tuple[str, float]:
+        """Feed the first token; return the likeliest of the allowed languages, and how likely."""
+        logits = self._decoder.prompt([self._model.tokens.start_of_transcript])[0]
+        return self._language(logits, request)
 
     def tokens(self, language: str, task: Task) -> list[int]:
         """Return the prompt.

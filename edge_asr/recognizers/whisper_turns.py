@@ -14,63 +14,41 @@ if TYPE_CHECKING:
     from edge_asr.recognizers.decoding import Decoded
     from edge_asr.recognizers.whisper_attempt import Attempt, Prompted
     from edge_asr.recognizers.whisper_hearing import WhisperHearing
-    from edge_asr.records import Request, Waveform
+    from edge_asr.recognizers.whisper_passage import Passage
 
 
-def attempts_in_turn(
-    hearing: WhisperHearing, waveforms: Sequence[Waveform], request: Request, n_frames: int
-) -> list[Attempt]:
-    """Hear utterances in windows of one length, as many at once as memory is set aside for.
-
-    Args:
-        hearing: hears.
-        waveforms: the utterances.
-        request: what to do with each.
-        n_frames: of the window.
-    """
-    n_rows = max(1, min(len(waveforms), MOST_TOGETHER, MOST_FRAMES_TOGETHER // n_frames))
-    turns = _Turns(hearing, waveforms, request, n_frames, n_rows)
+def attempts_in_turn(hearing: WhisperHearing, passages: Sequence[Passage]) -> list[Attempt]:
+    """Hear utterances in windows of one length, as many at once as memory is set aside for."""
+    n_frames = passages[0].n_frames
+    n_rows = max(1, min(len(passages), MOST_TOGETHER, MOST_FRAMES_TOGETHER // n_frames))
+    turns = _Turns(hearing, passages, n_rows)
     greedy_together(turns.rows, n_rows, turns, end_token=hearing.end_token)
-    return [turns.found[each] for each in range(len(waveforms))]
+    return [turns.found[each] for each in range(len(passages))]
 
 
 class _Turns:
-    def __init__(
-        self,
-        hearing: WhisperHearing,
-        waveforms: Sequence[Waveform],
-        request: Request,
-        n_frames: int,
-        n_rows: int,
-    ) -> None:
-        self.rows = hearing.rows(n_rows, max(map(len, waveforms)), n_frames)
+    def __init__(self, hearing: WhisperHearing, passages: Sequence[Passage], n_rows: int) -> None:
+        longest = max(passage.n_samples for passage in passages)
+        self.rows = hearing.rows(n_rows, longest, passages[0].n_frames)
         self.found: dict[int, Attempt] = {}
         self._hearing = hearing
-        self._request = request
-        self._n_frames = n_frames
-        self._waveforms = waveforms
-        self._coming = iter(range(len(waveforms)))
+        self._passages = passages
+        self._coming = iter(range(len(passages)))
         self._there: dict[int, tuple[int, Prompted]] = {}
 
     def begin(self, row: int) -> Begun | None:
         """Begin the next one; see :class:`edge_asr.recognizers.together.Turns`."""
         if (number := next(self._coming, None)) is None:
             return None
-        waveform = self._waveforms[number]
-        prompted = self._hearing.begin_row(self.rows, row, waveform, self._request, self._n_frames)
+        passage = self._passages[number]
+        prompted = self._hearing.begin_row(self.rows, row, passage)
         self._there[row] = number, prompted
-        max_tokens = self._hearing.max_tokens(len(waveform), self._n_frames)
+        max_tokens = self._hearing.max_tokens(passage.n_samples, passage.n_frames)
         return Begun(likeliest(prompted.logits), max_tokens)
 
     def end(self, row: int, decoded: Decoded) -> None:
         """Take its text; see :class:`edge_asr.recognizers.together.Turns`."""
         number, prompted = self._there[row]
         self.found[number] = self._hearing.end_row(
-            self.rows,
-            row,
-            self._waveforms[number],
-            self._request,
-            self._n_frames,
-            prompted,
-            decoded,
+            self.rows, row, self._passages[number], prompted, decoded
         )
