@@ -11,8 +11,9 @@ import msgspec
 from edge_asr.errors import BundleError
 from edge_asr.recognizers.pieces import all_in_pieces, cut_within, joined
 from edge_asr.recognizers.skipped import PARTS_FLAG, SKIPPED_FLAG, skipped
+from edge_asr.recognizers.whisper_attempt import NO_SPEECH_FLAG
 from edge_asr.recognizers.whisper_bundle import WhisperModel
-from edge_asr.recognizers.whisper_hearing import WhisperHearing
+from edge_asr.recognizers.whisper_hearing import SURE_LOGPROB, WhisperHearing
 from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG
 from edge_asr.recognizers.whisper_passage import Passage
 from edge_asr.recognizers.whisper_turns import attempts_in_turn
@@ -125,7 +126,7 @@ class WhisperRecognizer:
         for hear in (self._behind, self._hearing.attempt):
             attempt = hear(passage)
             if attempt is not None and not _is_led_astray(attempt, context):
-                return attempt
+                return attempt if attempt.text else replace(attempt, flags=(NO_SPEECH_FLAG,))
         return None
 
     def _behind(self, passage: Passage) -> Attempt | None:
@@ -180,10 +181,15 @@ class WhisperRecognizer:
 
 
 def _is_led_astray(attempt: Attempt, context: Context) -> bool:
-    """Return whether a text is doubted, or only repeats what was said before it."""
+    """Return whether a text is doubted, or only repeats what was said before it.
+
+    That nothing was said at all is believed if it is sure.
+    """
     if {*attempt.flags} - {KEYWORDS_FLAG}:
         return True
-    return bool(attempt.text) and context.text.rstrip().endswith(attempt.text.strip())
+    if not attempt.text:
+        return attempt.avg_logprob < SURE_LOGPROB
+    return context.text.rstrip().endswith(attempt.text.strip())
 
 
 def _recognition(attempt: Attempt, request: Request, decode_s: float) -> Recognition:

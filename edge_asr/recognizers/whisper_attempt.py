@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MIN_AVG_LOGPROB = -1.0
 """Whisper's threshold for text to be doubted."""
+NO_SPEECH_FLAG = "no_speech"
 MAX_NO_SPEECH_PROBABILITY = 0.6
 """Whisper's threshold: above it, doubted text is taken for invented."""
 
@@ -54,7 +55,7 @@ def judged(text: str, decoded: Decoded, prompted: Prompted) -> Attempt:
         flags.append("repetition")
     if decoded.avg_logprob < MIN_AVG_LOGPROB:
         if prompted.no_speech > MAX_NO_SPEECH_PROBABILITY:
-            text, flags = "", ["no_speech"]
+            text, flags = "", [NO_SPEECH_FLAG]
         else:
             flags.append("low_probability")
     return Attempt(text, prompted.language, prompted.probability, decoded.avg_logprob, tuple(flags))
