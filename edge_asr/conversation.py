@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from edge_asr.records import Recognition, Utterance, Waveform
 
-LONGEST_PAUSE_S = 5.0
-"""After a longer one, somebody speaks of something else."""
+LONGEST_PAUSE_S = 2.0
+"""After a longer one, somebody may speak of something else; who does is led astray by it."""
 LEAST_LOGPROB = -1.0
 """Text that a model itself finds less likely on average leads the next one astray."""
 _MOST_LETTERS = 400

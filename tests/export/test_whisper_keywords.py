@@ -14,6 +14,7 @@ from edge_asr.recognizers.features import log_mel_spectrogram
 from edge_asr.recognizers.whisper import WhisperRecognizer
 from edge_asr.recognizers.whisper_attempt import Attempt
 from edge_asr.recognizers.whisper_keywords import Heard, KeywordReader
+from edge_asr.recognizers.whisper_passage import Passage
 from edge_asr.recognizers.whisper_window import FEATURES_PER_FRAME, FULL_WINDOW
 from edge_asr.records import Request
 from export.clips import read_waveform
@@ -40,7 +41,7 @@ def test_the_text_with_a_keyword_has_the_probabilities_of_transformers(
     model = recognizer.model
     tokens = model.tokens
     prompt = [tokens.start_of_transcript, tokens.no_timestamps]
-    sound = recognizer._hearing._encode(waveform, FULL_WINDOW)
+    sound = recognizer._hearing._encode(Passage(waveform, Request(), FULL_WINDOW))
 
     decoded = recognizer._hearing._keywords.read(
         "the riddle is missing", ["Rittal"], Heard(sound, recognizer._hearing._bias, prompt)
