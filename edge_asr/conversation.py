@@ -6,6 +6,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from edge_asr.context import Context, Said
+from edge_asr.recognizers.skipped import PARTS_FLAG
+from edge_asr.recognizers.whisper_attempt import FULL_WINDOW_FLAG
+from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG
 from edge_asr.records import SAMPLE_RATE, Task
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ LONGEST_PAUSE_S = 2.0
 """After a longer one, somebody may speak of something else; who does is led astray by it."""
 LEAST_LOGPROB = -1.0
 """Text that a model itself finds less likely on average leads the next one astray."""
+_NO_DOUBTS = frozenset({KEYWORDS_FLAG, FULL_WINDOW_FLAG, PARTS_FLAG})
+"""Flags that say how a text was found."""
 _MOST_LETTERS = 400
 _MOST_SOUND_S = 15.0
 """Families take less of both."""
@@ -45,7 +50,9 @@ class Conversation:
         before = self.before(start_s)
         self._said, self._end_s = None, end_s
         unlikely = found.avg_logprob is not None and found.avg_logprob < LEAST_LOGPROB
-        if found.flags or unlikely or found.task is not Task.TRANSCRIBE or not found.text.strip():
+        if unlikely or {*found.flags} - _NO_DOUBTS:
+            return
+        if found.task is not Task.TRANSCRIBE or not found.text.strip():
             return
         goes_on = before is not None and before.language == found.language
         earlier = before.said if before is not None and goes_on else ()

@@ -90,6 +90,13 @@ def test_what_is_doubted_is_forgotten_with_all_before_it(conversation, doubted):
     assert conversation.before(2.1) is None
 
 
+def test_how_a_text_was_found_is_no_doubt(conversation):
+    flags = ("keywords", "full_window", "heard_in_parts")
+    conversation.add(0.0, 1.0, heard("close valve K48", flags=flags), sound())
+
+    assert conversation.before(1.5).text == "close valve K48"
+
+
 def test_a_family_that_gives_no_probabilities_is_believed(conversation):
     conversation.add(0.0, 1.0, heard("close the valve", avg_logprob=None), sound())
 

@@ -15,7 +15,8 @@ from benchmarks.whisper.tables import Measured, Ratio, Table
 from edge_asr.evaluation.clips import pick_clips
 from edge_asr.evaluation.scoring import UNSPACED, Errors, count_errors
 from edge_asr.evaluation.systems import read_waveform
-from edge_asr.recognizers.whisper import FULL_WINDOW_FLAG, MAX_DURATION_S
+from edge_asr.recognizers.whisper import MAX_DURATION_S
+from edge_asr.recognizers.whisper_attempt import FULL_WINDOW_FLAG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

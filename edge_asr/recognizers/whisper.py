@@ -11,7 +11,7 @@ import msgspec
 from edge_asr.errors import BundleError
 from edge_asr.recognizers.pieces import all_in_pieces, cut_within, joined
 from edge_asr.recognizers.skipped import PARTS_FLAG, SKIPPED_FLAG, skipped
-from edge_asr.recognizers.whisper_attempt import NO_SPEECH_FLAG
+from edge_asr.recognizers.whisper_attempt import FULL_WINDOW_FLAG, NO_SPEECH_FLAG
 from edge_asr.recognizers.whisper_bundle import WhisperModel
 from edge_asr.recognizers.whisper_hearing import SURE_LOGPROB, WhisperHearing
 from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG
@@ -36,8 +36,6 @@ PIECE_S = 12.0
 """Pieces are about as long, or shorter."""
 SKIPPED_CUT_S = 1.0
 """From where words end before something that was skipped, so far a pause to cut at is sought."""
-FULL_WINDOW_FLAG = "full_window"
-"""Not a doubt: the short window's text was doubted, and this one is the full window's."""
 
 
 class WhisperRecognizer:

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 MIN_AVG_LOGPROB = -1.0
 """Whisper's threshold for text to be doubted."""
-NO_SPEECH_FLAG = "no_speech"
 MAX_NO_SPEECH_PROBABILITY = 0.6
 """Whisper's threshold: above it, doubted text is taken for invented."""
+NO_SPEECH_FLAG = "no_speech"
+FULL_WINDOW_FLAG = "full_window"
+"""Not a doubt: the short window's text was doubted, and this one is the full window's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ def test_doubted_text_is_heard_again_in_the_full_window(
     tiny_recognizer, speech_folder, monkeypatch
 ):
     from edge_asr.recognizers import whisper_hearing
-    from edge_asr.recognizers.whisper import FULL_WINDOW_FLAG
+    from edge_asr.recognizers.whisper_attempt import FULL_WINDOW_FLAG
 
     waveform = read_waveform(speech_folder / "0.flac")
     request = Request(language="en")
