@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _GROWTH_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 _HOUR_S = 3600.0
+_NEEDS_PUBLISHED = "accuracy"
 _PANELS = {"utterances": "Utterances and a full window", "growth": "Files"}
 """Measurements that are drawn."""
 
@@ -195,7 +196,13 @@ def main(
         click.echo("preparing the bundles, and the peers' weights if they are not there", err=True)
         copies = prepared_copies(names, bundles.resolve(), Path(folder))
         weights = {
-            name: prepare_weights(name, copies, work.resolve(), peer_models.resolve())
+            name: prepare_weights(
+                name,
+                copies,
+                work.resolve(),
+                peer_models.resolve(),
+                published=not only or _NEEDS_PUBLISHED in only,
+            )
             for name in names
         }
         bench = Bench(

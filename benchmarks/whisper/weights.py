@@ -28,15 +28,17 @@ class Weights:
     """One checkpoint, as every system reads it."""
 
     bundle: Path
-    published: Path
-    """A bundle of ours without the adapter."""
+    published: Path | None
+    """A bundle of ours without the adapter; None: not asked for."""
     ctranslate2: Path
     ggml: dict[Format, Path]
     onnx_asr: Path | None
     """None for models of English alone: onnx-asr names a language, and they know no names."""
 
 
-def prepare_weights(name: str, bundles: Path, work: Path, folder: Path) -> Weights:
+def prepare_weights(
+    name: str, bundles: Path, work: Path, folder: Path, *, published: bool
+) -> Weights:
     """Return the weights of a model, and make what is not there yet.
 
     Args:
@@ -44,6 +46,7 @@ def prepare_weights(name: str, bundles: Path, work: Path, folder: Path) -> Weigh
         bundles: where it is.
         work: where the export keeps checkpoints (``build/export``).
         folder: where the peers' files are kept.
+        published: a bundle without the adapter is wanted, too: an export of its own.
 
     Raises:
         FileNotFoundError: the export's files are gone.
@@ -61,7 +64,7 @@ def prepare_weights(name: str, bundles: Path, work: Path, folder: Path) -> Weigh
     }
     return Weights(
         bundles / name,
-        _published(name, checkpoint, target / "published"),
+        _published(name, checkpoint, target / "published") if published else None,
         _once(target / "ctranslate2", lambda part: _link_all(source, part)),
         ggml,
         None
