@@ -49,6 +49,7 @@ def whisper_model(checkpoint: Path) -> dict[str, Any]:
         "suppress_tokens": generation.get("suppress_tokens") or [],
         "begin_suppress_tokens": generation.get("begin_suppress_tokens") or [],
         "alignment_heads": generation.get("alignment_heads") or [],
+        "shares_sound": True,
     }
 
 

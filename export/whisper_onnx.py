@@ -12,6 +12,7 @@ from transformers import WhisperForConditionalGeneration
 
 from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER
 from export.errors import ExportError
+from export.one_sound import share_sound
 from export.optimum_log import collected_complaints
 from export.whisper_decoder import WhisperDecoderGraph
 from export.whisper_encoder import WhisperEncoderGraph
@@ -33,7 +34,8 @@ Axes = dict[str, dict[int, str]]
 def export_graphs(checkpoint: Path, directory: Path) -> None:
     """Export the float graphs of a Transformers Whisper checkpoint through Optimum.
 
-    Optimum validates each graph against torch on random inputs.
+    Optimum validates each graph against torch on random inputs. Then the decoder is
+    told that several texts may be of one sound.
 
     Raises:
         ExportError: Optimum fails, or its validation does.
@@ -57,6 +59,7 @@ def export_graphs(checkpoint: Path, directory: Path) -> None:
         )
     if complaints:
         raise ExportError(f"Optimum's validation of {directory.name} failed: {complaints[0]}")
+    share_sound(directory / DECODER)
 
 
 def load_whisper(checkpoint: Path) -> WhisperForConditionalGeneration:

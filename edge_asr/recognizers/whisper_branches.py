@@ -43,7 +43,7 @@ class WhisperBranches:
         self._bias = logit_bias
         self._caches = {name: np.repeat(value, n_texts, axis=0) for name, value in prompted.items()}
         caches = {name: tensor(value) for name, value in self._caches.items()}
-        sound = {name: tensor(np.repeat(value, n_texts, axis=0)) for name, value in cross.items()}
+        sound = {name: tensor(value) for name, value in cross.items()}  # once, for all texts
         self._binding = session.bind(
             caches | sound | {"logit_bias": tensor(logit_bias)},
             {

@@ -42,3 +42,6 @@ class WhisperModel(msgspec.Struct, frozen=True):
     window: Window
     alignment_heads: list[tuple[int, int]]
     """Layer and number of those heads of the cross-attention that follow the sound."""
+    shares_sound: bool
+    """The decoder takes a sound once for all texts of it; in bundles of an earlier version it does
+    not."""
