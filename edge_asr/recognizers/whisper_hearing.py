@@ -28,7 +28,6 @@ from edge_asr.recognizers.whisper_prompt import LONGEST_PROMPT, Prompter
 from edge_asr.recognizers.whisper_window import (
     FEATURES_PER_FRAME,
     FULL_WINDOW,
-    MOST_FRAMES_TOGETHER,
 )
 from edge_asr.records import SAMPLE_RATE, Task
 from edge_asr.sessions import open_session, tensor
@@ -165,10 +164,9 @@ class WhisperHearing:
         """Make of an utterance all that can be made of it."""
         request = passage.request
         decoded, prompted = self._read(sound, passage, draft)
-        n_texts = min(request.beam, MOST_FRAMES_TOGETHER // passage.n_frames)
-        if n_texts > 1 and decoded.avg_logprob < SURE_LOGPROB and not decoded.flags:
+        if request.beam > 1 and decoded.avg_logprob < SURE_LOGPROB and not decoded.flags:
             max_tokens = self.max_tokens(passage.n_samples, passage.n_frames)
-            decoded = self._search_widely(prompted, n_texts, max_tokens)
+            decoded = self._search_widely(prompted, request.beam, max_tokens)
         # What decided about a token was fed before it, about the first one the prompt's last.
         look = partial(self._decoder.attention_scores, prompted.n_tokens - 1, passage.frames)
         attempt = self._with_words(decoded, prompted, request, look)
