@@ -78,9 +78,8 @@ evaluate: setup-export $(BUNDLES)/.made ## error rates, speed and a report, besi
 	  $(addprefix --ctranslate2 ,$(wildcard build/export/whisper-base/source)) $(EVALUATE_ARGS)
 
 # Over the folder that EDGE_ASR_SPEECH names, else the project's sample; about 25 minutes on two cores
-# that do nothing else. BENCH_ARGS adds options, e.g. BENCH_ARGS=--hour.
-bench: setup-export peers $(BUNDLES)/.made ## Whisper beside faster-whisper, whisper.cpp, onnx-asr: docs/performance.md
-	$(BIN)/python -m pip install --quiet --group plot
+# that do nothing else. Its microphone is the tests'. BENCH_ARGS adds options, e.g. BENCH_ARGS=--hour.
+bench: setup-test peers $(BUNDLES)/.made ## Whisper beside faster-whisper, whisper.cpp, onnx-asr: docs/performance.md
 	$(BIN)/python -m benchmarks.whisper --page docs/performance.md --plot docs/performance.svg $(BENCH_ARGS)
 
 peers: build/peers/.made ## install what Whisper is measured beside, in an environment of its own

@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 if TYPE_CHECKING:
     from pathlib import Path
 
-SOUNDS_AXIS = "n_sounds"
+_SOUNDS_AXIS = "n_sounds"
 """The batch of the sound's keys and values: that of the texts, or 1."""
 _ATTENTION = "MultiHeadAttention"
 _WIDTH = "sounds_width"
@@ -33,7 +33,7 @@ def share_sound(path: Path) -> None:
     for node in graph.node:
         if node.op_type == _ATTENTION and node.input[1] in inputs:
             for name in node.input[1:3]:
-                inputs[name].type.tensor_type.shape.dim[0].dim_param = SOUNDS_AXIS
+                inputs[name].type.tensor_type.shape.dim[0].dim_param = _SOUNDS_AXIS
             nodes += _as_one_text(node)
         else:
             nodes.append(node)

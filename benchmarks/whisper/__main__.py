@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -195,16 +196,14 @@ def main(
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         click.echo("preparing the bundles, and the peers' weights if they are not there", err=True)
         copies = prepared_copies(names, bundles.resolve(), Path(folder))
-        weights = {
-            name: prepare_weights(
-                name,
-                copies,
-                work.resolve(),
-                peer_models.resolve(),
-                published=not only or _NEEDS_PUBLISHED in only,
-            )
-            for name in names
-        }
+        prepare = partial(
+            prepare_weights,
+            bundles=copies,
+            work=work.resolve(),
+            folder=peer_models.resolve(),
+            published=not only or _NEEDS_PUBLISHED in only,
+        )
+        weights = {name: prepare(name) for name in names}
         bench = Bench(
             pick_clips(read_clips(speech), plan.most_clips),
             weights,

@@ -26,7 +26,8 @@ _BUCKET = 25
 MOST_TOGETHER = 8
 """Utterances in one batch of the decoder: the eighth still saves something (docs/whisper.md)."""
 MOST_FRAMES_TOGETHER = 3000
-"""Of all utterances together: each has keys and values of the sound, 12 MB for 10 s in whisper-base."""
+"""Of all utterances together: each has keys and values of its sound, 12 MB for 10 s in
+whisper-base."""
 _MOST_PADDING = 50
 """Frames that a window may get beyond its own, for company: a second."""
 
