@@ -100,6 +100,7 @@ def recognize(
         if pending is None:
             if second_pass is not None and (done := insist.write(second_pass.step)) is not None:
                 observe(done)
+                has_worked = True
                 continue
             if until_idle or is_worn_out():
                 break

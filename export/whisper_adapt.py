@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from transformers.utils import logging as transformers_logging
 
-from edge_asr.recognizers.tokenizer import Tokenizer
+from edge_asr.recognizers.whisper_tokenizer import WhisperTokenizer
 from edge_asr.sessions import default_threads
 from export.errors import RecipeError, SampleError, SourceError
 from export.whisper_distil import LEARNING_RATE, Student, Teacher, train
@@ -93,7 +93,7 @@ def adapt_whisper(training: Training) -> None:
     model = load_whisper(checkpoint)
     lessons, aside = _lessons(training, model)
     student = Student(model, rank=rank)
-    exam = Exam(aside, Tokenizer(checkpoint / "tokenizer.json"))
+    exam = Exam(aside, WhisperTokenizer(checkpoint / "tokenizer.json"))
     with reporter.step("ask the published weights in short windows"):
         before = exam.take(student)
     if training.begin is not None:
@@ -101,7 +101,15 @@ def adapt_whisper(training: Training) -> None:
     with reporter.step(f"train {training.n_steps} steps"):
         observe = _told(training.n_steps, reporter)
         rate = LEARNING_RATE if training.begin is None else LEARNING_RATE / 2
-        train(student, lessons, n_steps=training.n_steps, seed=seed, rate=rate, observe=observe)
+        train(
+            student,
+            lessons,
+            margin=training.margin,
+            n_steps=training.n_steps,
+            seed=seed,
+            rate=rate,
+            observe=observe,
+        )
     with reporter.step("ask again"):
         after = exam.take(student)
     report = list(exam.lines(before, after))

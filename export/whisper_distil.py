@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from export.whisper_pieces import Piece
 
-MARGINS = (8, 16, 32, 64, 128)
-"""Frames of 20 ms behind the utterance that a student may hear."""
+_MARGINS = (0.5, 2.0)
+"""How much a student hears behind an utterance, beside what the bundles will have: a window is
+rounded up, and more is heard behind the shorter of a batch."""
 _BATCH = 4
 _HEARD_AT_ONCE = 8
 _WARM_UP = 20
@@ -192,6 +193,7 @@ def train(
     student: Student,
     lessons: Sequence[Lesson],
     *,
+    margin: int,
     n_steps: int,
     seed: int,
     rate: float,
@@ -202,6 +204,8 @@ def train(
     Args:
         student: what is trained.
         lessons: pieces of similar length are heard together.
+        margin: frames of 20 ms behind an utterance that bundles will have: the student hears
+            between half and twice as many.
         n_steps: of a few lessons each.
         seed: of the order and the margins.
         rate: the largest learning rate.
@@ -209,6 +213,7 @@ def train(
     """
     chance = random.Random(seed)  # noqa: S311 (not for secrets)
     ordered = sorted(lessons, key=lambda lesson: lesson.n_frames)
+    margins = [round(share * margin) for share in _MARGINS]
     parameters = list(student.adapter.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0)
     for step in range(n_steps):
@@ -217,7 +222,7 @@ def train(
             group["lr"] = rate * scale
         first = chance.randrange(max(1, len(ordered) - _BATCH + 1))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = student.loss(ordered[first : first + _BATCH], chance.choice(MARGINS))
+            loss = student.loss(ordered[first : first + _BATCH], chance.randint(*margins))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)

@@ -10,7 +10,7 @@ from edge_asr.evaluation.scoring import Errors, count_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from edge_asr.recognizers.tokenizer import Tokenizer
+    from edge_asr.recognizers.whisper_tokenizer import WhisperTokenizer
     from export.whisper_distil import Lesson, Student
 
 MARGINS = (16, 32, 64)
@@ -30,7 +30,7 @@ class Mark:
 class Exam:
     """Pieces that nothing was learnt from."""
 
-    def __init__(self, lessons: Sequence[Lesson], tokenizer: Tokenizer) -> None:
+    def __init__(self, lessons: Sequence[Lesson], tokenizer: WhisperTokenizer) -> None:
         self._lessons = lessons
         self._tokenizer = tokenizer
         self._taught = [tokenizer.decode(each.token_ids[each.n_prompt :]) for each in lessons]

@@ -80,7 +80,8 @@ def second_pass(store, model, clock=time.monotonic, held=lambda: None, prompt=PR
     )
 
 
-def run(store, passes, recognizer=None):
+def run(store, passes, recognizer=None, *, stop=None):
+    """Work until there is nothing left to do, or, with a stop, until that is set."""
     events = []
     with store.recognizing():
         recognize(
@@ -89,8 +90,8 @@ def run(store, passes, recognizer=None):
             Request(),
             observe=events.append,
             alive=lambda: None,
-            stop=threading.Event(),
-            until_idle=True,
+            stop=stop or threading.Event(),
+            until_idle=stop is None,
             second_pass=passes,
         )
     return events
@@ -201,6 +202,20 @@ def test_a_failing_prompt_is_given_up_after_three_tries_and_disturbs_nobody(stor
     assert store.transcripts.failures.all() == []
     assert store.passes.queue(WANTED).backlog().n_quarantined == 2
     assert events == []
+
+
+def test_memory_goes_back_when_it_has_nothing_left_to_do(store, monkeypatch):
+    utterance = say(store)
+    run(store, None)
+    stop = threading.Event()
+    given_back = []
+    monkeypatch.setattr(
+        "edge_asr.recognize.give_back",
+        lambda: given_back.append(len(versions(store, utterance))),
+    )
+    monkeypatch.setattr(store.doorbell, "wait", lambda _seconds: stop.set())
+    run(store, second_pass(store, Model()), stop=stop)
+    assert given_back == [2]  # once, behind the second version
 
 
 def test_it_waits_while_it_is_held_and_goes_on_by_itself(store, clock):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace as replace_struct
 
 from edge_asr.bundle import open_bundle
+from edge_asr.heap import give_back
 from edge_asr.recognizers.whisper import WhisperRecognizer
 from edge_asr.recognizers.whisper_window import FULL_WINDOW, Window
 from edge_asr.records import Request
@@ -33,3 +34,11 @@ def load(model: Model) -> Callable[[Waveform, str], tuple[str, tuple[str, ...]]]
         return found.text, found.flags
 
     return transcribe
+
+
+def rest() -> None:
+    """Give memory back, as ``edge-asr recognize`` does when nothing waits.
+
+    The next utterance has to ask for it again, and that is timed.
+    """
+    give_back()

@@ -1,7 +1,8 @@
 """``python -m benchmarks.whisper.worker``: one system, in a process of its own that stays.
 
 The model is the first line on stdin, each call one more line; replies go to stdout. Reading the
-sound is not timed. Whatever a library prints goes to stderr, where it cannot be taken for a reply.
+sound is not timed, nor what a system does by itself while nothing waits. Whatever a library prints
+goes to stderr, where it cannot be taken for a reply.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ KINDS = {
     "whisper.cpp": "whisper_cpp_peer",
     "onnx-asr": "onnx_asr_peer",
 }
-"""The module of each system; its ``load`` returns a function from sound and language to text."""
+"""The module of each system; its ``load`` returns a function from sound and language to text. Some
+have a ``rest``: what the system does by itself when nothing waits."""
 
 
 def main() -> None:
@@ -28,7 +30,9 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     model = read_model(sys.stdin.readline())
-    transcribe = import_module(f"benchmarks.whisper.{KINDS[model.kind]}").load(model)
+    system = import_module(f"benchmarks.whisper.{KINDS[model.kind]}")
+    transcribe = system.load(model)
+    rest = getattr(system, "rest", None)
     import numpy as np  # a system may have to say something to NumPy before it is imported
 
     print(READY, file=replies, flush=True)
@@ -38,6 +42,8 @@ def main() -> None:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         text, flags = transcribe(waveform, call.language)
         took = (time.perf_counter() - wall_s, time.process_time() - cpu_s)
+        if rest is not None:
+            rest()
         print(to_line(Reply(text, *took, flags)), file=replies, flush=True)
 
 

@@ -19,12 +19,12 @@ from edge_asr.recognizers.features import log_mel_spectrogram
 from edge_asr.recognizers.keywords import normalized
 from edge_asr.recognizers.sounding_alike import sounding_alike
 from edge_asr.recognizers.speculative import Draft, speculative
-from edge_asr.recognizers.tokenizer import Tokenizer
 from edge_asr.recognizers.whisper_attempt import judged
 from edge_asr.recognizers.whisper_bundle import DECODER, ENCODER, TOKENIZER
 from edge_asr.recognizers.whisper_decoder import WhisperDecoder
 from edge_asr.recognizers.whisper_keywords import KEYWORDS_FLAG, Heard, KeywordReader
 from edge_asr.recognizers.whisper_prompt import LONGEST_PROMPT, Prompter
+from edge_asr.recognizers.whisper_tokenizer import WhisperTokenizer
 from edge_asr.recognizers.whisper_window import (
     FEATURES_PER_FRAME,
     FULL_WINDOW,
@@ -65,7 +65,7 @@ class WhisperHearing:
     def __init__(self, bundle: Bundle, model: WhisperModel, *, n_threads: int) -> None:
         self._model = model
         self.end_token = model.tokens.end_of_text
-        self._tokenizer = Tokenizer(bundle.path(TOKENIZER))
+        self._tokenizer = WhisperTokenizer(bundle.path(TOKENIZER))
         self._encoder = open_session(bundle, ENCODER, n_threads=n_threads, arena=False)
         self._decoder = WhisperDecoder(
             open_session(bundle, DECODER, n_threads=n_threads, arena=False),

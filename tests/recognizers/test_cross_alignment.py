@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_asr.recognizers.cross_alignment import first_frames, word_times
-from edge_asr.recognizers.tokenizer import Tokenizer
 
 
 def cost_cell_by_cell(likeness):
@@ -87,13 +86,3 @@ def test_where_nobody_writes_spaces_each_token_is_a_word():
 def test_without_tokens_or_sound_there_are_no_words():
     assert word_times(np.zeros((1, 1, 50), np.float32), [], [], "en") == ()
     assert word_times(np.zeros((1, 2, 0), np.float32), [" a"], [0.0], "en") == ()
-
-
-@pytest.mark.bundle
-@pytest.mark.parametrize("text", [" Die Größe ist 5 µm.", " 日本語の 🙂 Text", "", "🙂"])
-def test_pieces_of_tokens_are_all_of_the_text(bundles, text):
-    tokenizer = Tokenizer(bundles / "whisper-base" / "tokenizer.json")
-    token_ids = tokenizer.encode(text)
-    pieces = tokenizer.pieces(token_ids)
-    assert len(pieces) == len(token_ids)
-    assert "".join(pieces) == text
