@@ -24,8 +24,8 @@ class Context:
 
     said: tuple[Said, ...]
     """The latest last."""
-    language: str
-    """ISO 639-1."""
+    language: str | None
+    """ISO 639-1; None: whatever the utterance is in."""
 
     @property
     def text(self) -> str:

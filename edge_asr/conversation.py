@@ -33,17 +33,20 @@ class Conversation:
     Text that there is a reason to doubt is forgotten, with all that came before it: a model that
     once invents something would go on with it. Whisper's own decoder has the same rule (Radford et
     al., 2022, section 4.5).
+
+    Args:
+        begun: what is known to come before the first utterance, however long before.
     """
 
-    def __init__(self) -> None:
-        self._said: Context | None = None
-        self._end_s = 0.0
+    def __init__(self, begun: Context | None = None) -> None:
+        self._said = begun
+        self._end_s: float | None = None
+        """When the last utterance ended; None before the first."""
 
     def before(self, start_s: float) -> Context | None:
         """Return what was said before ``start_s``, a second on the source's own clock."""
-        if self._said is None or not 0.0 <= start_s - self._end_s <= LONGEST_PAUSE_S:
-            return None
-        return self._said
+        is_near = self._end_s is None or 0.0 <= start_s - self._end_s <= LONGEST_PAUSE_S
+        return self._said if is_near else None
 
     def add(self, start_s: float, end_s: float, found: Recognition, waveform: Waveform) -> None:
         """Remember what was said between two seconds on the source's own clock."""

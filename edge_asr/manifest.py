@@ -46,6 +46,8 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """ISO 639-1 codes of the languages it translates into."""
     detects_language: bool = False
     keywords: bool = False
+    context: bool = False
+    """Understands an utterance better with the text of what was said before it."""
     punctuation: bool = False
     """Writes punctuation and capital letters when asked, or always."""
     timestamps: bool = False

@@ -89,7 +89,7 @@ class FileTranscriber:
 
         Args:
             path: any file that libsndfile reads.
-            request: what to do with its speech.
+            request: what to do with its speech. Its context is what comes before the file.
             progress: is told how many seconds are done, and of how many, as far as the file says.
             tell_partial: is told what each utterance said so far, second by second, and at which
                 second of the file; None: nobody wants to know, and it is not computed.
@@ -102,7 +102,7 @@ class FileTranscriber:
         """
         hearing = Hearing(self._vad, self._settings)
         segments: list[Segment] = []
-        conversation = Conversation()
+        conversation = Conversation(request.context)
         with WavFile(path, threading.Event(), realtime=False, chunk_s=LONG_CHUNK_S) as source:
             if source.duration_s > longest_s:
                 raise _too_long(path, longest_s)

@@ -167,9 +167,12 @@ class Student:
         n_frames = min(lesson.n_frames + margin, FULL_WINDOW)
         features = lesson.features[:, :, : FEATURES_PER_FRAME * n_frames].float()
         end: int = self._model.generation_config.eos_token_id
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.inference_mode():
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                encoded = self._encode(features)
+            # Token by token, converting the weights each time would take longer than it saves.
             found = self._model.generate(
-                encoder_outputs=BaseModelOutput(self._encode(features)),
+                encoder_outputs=BaseModelOutput(encoded.float()),
                 decoder_input_ids=torch.tensor([lesson.token_ids[: lesson.n_prompt]]),
                 do_sample=False,
                 num_beams=1,

@@ -56,11 +56,13 @@ def whisper_model(checkpoint: Path) -> dict[str, Any]:
 def whisper_capabilities(model: dict[str, Any]) -> Capabilities:
     """Return what a Whisper with this ``model`` section can do."""
     timestamps = bool(model["alignment_heads"])
+    context = model["tokens"]["start_of_previous"] is not None
     if not model["multilingual"]:
         return Capabilities(
             tasks=[Task.TRANSCRIBE],
             languages=["en"],
             keywords=True,
+            context=context,
             punctuation=True,
             confidence=True,
             timestamps=timestamps,
@@ -71,6 +73,7 @@ def whisper_capabilities(model: dict[str, Any]) -> Capabilities:
         translation_targets=["en"],
         detects_language=True,
         keywords=True,
+        context=context,
         punctuation=True,
         confidence=True,
         timestamps=timestamps,

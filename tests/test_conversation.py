@@ -35,6 +35,17 @@ def test_nothing_was_said_before_the_first(conversation):
     assert conversation.before(0.0) is None
 
 
+def test_what_is_known_to_come_before_is_handed_to_the_first_alone():
+    known = Context((Said("Line four, night shift."),), None)
+    conversation = Conversation(known)
+    assert conversation.before(60.0) == known
+
+    conversation.add(60.0, 61.0, heard("close the valve"), sound())
+
+    assert conversation.before(61.5).text == "close the valve"
+    assert conversation.before(90.0) is None
+
+
 def test_what_was_said_is_handed_on_until_a_long_pause(conversation):
     conversation.add(1.0, 3.0, heard("close the valve"), sound())
 

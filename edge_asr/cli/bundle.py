@@ -151,6 +151,7 @@ def _facts(directory: Path) -> dict[str, Any]:
         "translation_targets": can.translation_targets,
         "detects_language": can.detects_language,
         "keywords": can.keywords,
+        "context": can.context,
         "punctuation": can.punctuation,
         "timestamps": can.timestamps,
         "confidence": can.confidence,

@@ -91,9 +91,9 @@ class Prompter:
         return [tokens.start_of_transcript, language_token, task_token, tokens.no_timestamps]
 
     def _before(self, language: str, request: Request) -> list[int]:
-        """Return the tokens of what was said before, if it was in the same language."""
+        """Return the tokens of what was said before, unless it was in another language."""
         context, mark = request.context, self._model.tokens.start_of_previous
-        if context is None or mark is None or context.language != language:
+        if context is None or mark is None or context.language not in {None, language}:
             return []
         return [mark, *self._encode(f" {context.text.strip()}")[-LONGEST_CONTEXT:]]
 

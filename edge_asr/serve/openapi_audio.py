@@ -18,8 +18,9 @@ _FIELDS: dict[str, Described] = {
     "prompt": {
         "type": "string",
         "description": (
-            "A list of terms is taken as keywords where the model takes those. A prompt that is "
-            "not used is named by the header X-Edge-ASR-Ignored."
+            "A list of terms is taken as keywords where the model takes those; prose as the text "
+            "of what was said before, by models that take that. A prompt that is not used is named "
+            "by the header X-Edge-ASR-Ignored."
         ),
     },
     "response_format": {"type": "string", "enum": list(FORMATS), "default": "json"},

@@ -33,6 +33,7 @@ from edge_asr.abandoning import AbandonedError, abandoned_when
 from edge_asr.bundle import open_bundle
 from edge_asr.capture.vad import open_vad
 from edge_asr.config import parse_config
+from edge_asr.context import Context, Said
 from edge_asr.errors import AudioFileError, BundleError, EdgeAsrError, RequestError
 from edge_asr.prepared import measured_pace
 from edge_asr.recognizers import open_recognizer
@@ -165,7 +166,7 @@ def _request(config: Config, bundle: Bundle, asked: Order) -> Request:
     """Return what is asked: what was given, else what is configured and this bundle can do."""
     configured = config.recognition.request
     can = bundle.manifest.capabilities
-    language = asked.get("language")
+    language, said = asked.get("language"), asked["said_before"]
     return replace(
         configured,
         task=Task(asked["task"]),
@@ -174,6 +175,7 @@ def _request(config: Config, bundle: Bundle, asked: Order) -> Request:
         target_language=asked.get("target_language"),
         keywords=tuple(asked["keywords"]) or (configured.keywords if can.keywords else ()),
         punctuated=configured.punctuated and can.punctuation,
+        context=Context((Said(said),), language=None) if said else None,
     )
 
 

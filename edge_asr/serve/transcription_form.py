@@ -61,7 +61,8 @@ def wanted(form: Form, task: Task, models: Models) -> Wanted:
     model = models.find(asked.text("model") or "default")
     can = model.manifest.capabilities
     keywords = _terms(asked.all("keywords"))
-    hints = _glossary(asked.text("prompt")) if can.keywords and not keywords else ()
+    prompt = asked.text("prompt").strip()
+    hints = _glossary(prompt) if can.keywords and not keywords else ()
     asked.number("temperature", 0.0, 1.0)
     asked.choice("chunking_strategy", ("auto",))
     response_format = asked.choice("response_format", FORMATS) or "json"
@@ -76,8 +77,9 @@ def wanted(form: Form, task: Task, models: Models) -> Wanted:
         "language": asked.language("language"),
         "target_language": asked.language("target_language"),
         "keywords": [*keywords, *hints],
+        "said_before": prompt if can.context and not hints else "",
     }
-    ignored = ("prompt",) if asked.text("prompt") and not hints else ()
+    ignored = ("prompt",) if prompt and not (hints or can.context) else ()
     return Wanted(model, request, response_format, granularities, numerals, stream, ignored)
 
 

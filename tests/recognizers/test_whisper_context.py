@@ -58,6 +58,15 @@ def test_another_language_is_left_out(recognizer, sounds):
     assert (found.text, found.avg_logprob) == (alone.text, alone.avg_logprob)
 
 
+def test_text_in_any_language_is_a_hint_if_it_names_none(recognizer, sounds):
+    named, unnamed = (
+        recognizer.transcribe(sounds[0], _asked("Please wait for the tone.", of=None, language=of))
+        for of in ("en", None)
+    )
+
+    assert (unnamed.text, unnamed.avg_logprob) == (named.text, named.avg_logprob)
+
+
 def test_the_language_is_detected_as_without(recognizer, sounds):
     alone = recognizer.transcribe(sounds[0], Request())
     found = recognizer.transcribe(sounds[0], _asked("Please wait for the tone.", "en", of=None))

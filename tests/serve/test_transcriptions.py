@@ -188,12 +188,18 @@ def test_and_where_it_does_not_that_is_said(asr, client, silence, monkeypatch):
 
 
 @pytest.mark.bundle
-def test_a_prompt_that_a_model_has_no_use_for_is_told_so(client, clip):
-    answer = client.audio.transcriptions.with_raw_response.create(
-        file=clip, model="whisper-tiny.en", prompt="Prose about conferences without any use here."
+def test_a_prompt_in_prose_is_what_was_said_before(client, clip):
+    prompt = "you are now the only one who has been called to this meeting"
+    plain = client.audio.transcriptions.create(
+        file=clip, model="whisper-tiny.en", response_format="verbose_json"
     )
-    assert answer.headers["X-Edge-ASR-Ignored"] == "prompt"
-    assert "conference" in answer.parse().text.lower()
+    answer = client.audio.transcriptions.with_raw_response.create(
+        file=clip, model="whisper-tiny.en", response_format="verbose_json", prompt=prompt
+    )
+    assert "X-Edge-ASR-Ignored" not in answer.headers
+    heard = answer.parse()
+    assert "conference" in heard.text.lower()
+    assert heard.segments[0].avg_logprob != plain.segments[0].avg_logprob
 
 
 @pytest.mark.bundle
