@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 from edge_asr.recognizers.whisper_tokenizer import WhisperTokenizer
 from edge_asr.sessions import default_threads
 from export.errors import RecipeError, SampleError, SourceError
-from export.whisper_distil import LEARNING_RATE, Student, Teacher, train
+from export.whisper_distil import GENTLE_RATE, LEARNING_RATE, Student, Teacher, train
 from export.whisper_exam import Exam
 from export.whisper_onnx import load_whisper
 from export.whisper_pieces import cut_pieces, find_recordings
@@ -100,7 +100,7 @@ def adapt_whisper(training: Training) -> None:
         student.adapter.resume(training.begin.path)
     with reporter.step(f"train {training.n_steps} steps"):
         observe = _told(training.n_steps, reporter)
-        rate = LEARNING_RATE if training.begin is None else LEARNING_RATE / 2
+        rate = LEARNING_RATE if training.begin is None else GENTLE_RATE
         train(
             student,
             lessons,

@@ -41,6 +41,8 @@ _HEARD_AT_ONCE = 8
 _WARM_UP = 20
 LEARNING_RATE = 1e-3
 """Of an adapter that begins with nothing."""
+GENTLE_RATE = 3e-4
+"""Of one that goes on: at 5e-4, what it had learnt was lost before it had learnt more."""
 _LARGEST_GRADIENT = 1.0
 _IGNORED = -100
 
