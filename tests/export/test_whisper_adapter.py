@@ -43,7 +43,13 @@ def taught(checkpoint, lessons):
     with torch.inference_mode():
         before = float(student.loss(lessons, margin=16))
     train(
-        student, lessons, n_steps=40, seed=1, rate=LEARNING_RATE, observe=lambda _step, _loss: None
+        student,
+        lessons,
+        margin=16,
+        n_steps=40,
+        seed=1,
+        rate=LEARNING_RATE,
+        observe=lambda _step, _loss: None,
     )
     with torch.inference_mode():
         after = float(student.loss(lessons, margin=16))
