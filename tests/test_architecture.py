@@ -344,6 +344,11 @@ def test_the_command_line_imports_neither_numpy_nor_a_runtime():
     assert run_python(code) == "[]"
 
 
+def test_whisper_does_without_the_tokenizers_library():
+    code = "import sys, edge_asr.recognizers.whisper\nprint('tokenizers' in sys.modules)"
+    assert run_python(code) == "False"
+
+
 def test_the_command_line_is_imported_within_its_budget():
     def cpu_s():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

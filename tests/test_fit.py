@@ -3,7 +3,8 @@
 import pytest
 
 from edge_asr.fit import MachineMemory, Verdict, judge, machine_memory, memory_needed
-from edge_asr.manifest import Capabilities, FileEntry, Manifest
+from edge_asr.manifest import FileEntry
+from tests.manifests import manifest_of
 
 GB = 10**9
 BOARD = MachineMemory(total=4 * GB, available=3 * GB)
@@ -33,19 +34,8 @@ def test_no_pace_helps_where_there_is_no_room():
 
 def test_a_prepared_bundle_takes_less_and_its_embeddings_are_not_in_memory():
     sizes = {"decoder.onnx": 5 * 10**6, "decoder.onnx_data": 2 * GB, "embed_tokens.f16": GB}
-    manifest = Manifest(
-        1,
-        "large",
-        "granite",
-        "2026-11-24T00:00:00Z",
-        "MIT",
-        {name: FileEntry(size, "0") for name, size in sizes.items()},
-        {},
-        {},
-        {},
-        Capabilities(),
-        {},
-    )
+    files = {name: FileEntry(size, "0") for name, size in sizes.items()}
+    manifest = manifest_of(family="granite", files=files)
     assert memory_needed(manifest, is_prepared=False) > 6 * GB
     assert 2.2 * GB < memory_needed(manifest, is_prepared=True) < 2.7 * GB
 

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_WORDS = re.compile(
-    r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+", re.UNICODE
-)
+_WORDS = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+")
 """What is never merged with what is beside it: GPT-2's pattern (openai/gpt-2, encoder.py), which
 Whisper has kept. Python counts fractions and Roman numerals to the letters; GPT-2 does not."""
 
@@ -56,13 +54,12 @@ class WhisperTokenizer:
     def __init__(self, path: Path) -> None:
         try:
             file = msgspec.json.decode(path.read_bytes(), type=_File)
-            spelled = {_spelled(token): token_id for token, token_id in file.model.vocab.items()}
+            by_id = {token_id: _spelled(token) for token, token_id in file.model.vocab.items()}
         except (OSError, msgspec.MsgspecError, UnicodeEncodeError) as error:
             raise BundleError(f"{path}: not a tokenizer ({error})") from error
-        spelled |= {each.content.encode(): each.id for each in file.added_tokens}
+        added = {each.id: each.content.encode() for each in file.added_tokens}
+        by_id |= added
         self._special = {each.id for each in file.added_tokens if each.special}
-        added = {each.id for each in file.added_tokens}
-        by_id = {token_id: token for token, token_id in spelled.items()}
         tokens = [by_id.get(token_id, b"") for token_id in range(max(by_id, default=-1) + 1)]
         self._bytes = b"".join(tokens)
         self._ends = array("I", [0])

@@ -28,26 +28,18 @@ from edge_asr.bridges.wyoming_client import Service
 from edge_asr.bridges.wyoming_server import MAX_CLIENTS, Server, networks
 from edge_asr.config import Config, parse_config
 from edge_asr.errors import BundleError, ConfigError, RequestError
-from edge_asr.manifest import Capabilities, Manifest
+from edge_asr.manifest import Capabilities
 from edge_asr.records import Recognition, Task
 from edge_asr.rewriting import configured
 from edge_asr.serve.sockets import opened, opened_unix
+from tests.manifests import manifest_of
 from tests.store.speech import noise
 
-MANIFEST = Manifest(
-    format=1,
-    name="echo",
-    family="whisper",
-    created_utc="2026-11-24T00:00:00Z",
-    licence="MIT",
-    files={},
-    source={"origin": "nowhere"},
-    export={},
-    model={},
-    capabilities=Capabilities(
+MANIFEST = manifest_of(
+    Capabilities(
         tasks=[Task.TRANSCRIBE], languages=["en", "de"], detects_language=True, keywords=True
     ),
-    quality={},
+    name="echo",
 )
 
 

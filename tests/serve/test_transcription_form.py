@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_asr.manifest import Capabilities, Manifest
+from edge_asr.manifest import Capabilities
 from edge_asr.records import Task
 from edge_asr.serve.models import Model
 from edge_asr.serve.transcription_form import wanted
 from edge_asr.serve.uploads import Form
+from tests.manifests import manifest_of
 
 PROSE = "The night shift reports a leak behind the second press, and the pump has been stopped."
 
@@ -17,20 +18,8 @@ class Models:
     """One model."""
 
     def __init__(self, **can):
-        manifest = Manifest(
-            format=1,
-            name="small",
-            family="whisper",
-            created_utc="2026-01-01T00:00:00Z",
-            licence="MIT",
-            files={},
-            source={},
-            export={},
-            model={},
-            capabilities=Capabilities(tasks=[Task.TRANSCRIBE], languages=["en"], **can),
-            quality={},
-        )
-        self._model = Model(Path("small"), manifest)
+        capabilities = Capabilities(tasks=[Task.TRANSCRIBE], languages=["en"], **can)
+        self._model = Model(Path("small"), manifest_of(capabilities))
 
     def find(self, _name):
         return self._model
